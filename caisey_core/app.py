@@ -1,0 +1,231 @@
+"""Composition root: makes the parts, wires them, returns the web application. Nothing else knows how parts are made."""
+
+import asyncio
+import contextlib
+import os
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from litestar import Litestar, Request, Response, Router
+from litestar.config.csrf import CSRFConfig
+from litestar.di import Provide
+from litestar.openapi.config import OpenAPIConfig
+from litestar.openapi.plugins import JsonRenderPlugin
+from litestar.types import ASGIApp, Message, Receive, Scope, Send
+
+from caisey_core import __version__
+from caisey_core.catalogue.catalogue import Catalogue
+from caisey_core.clock import Clock
+from caisey_core.config import Config
+from caisey_core.domain.assignment import Assignment
+from caisey_core.domain.roles import Member
+from caisey_core.http import agent, api, files, pages, problems, session_socket, sign_in, static
+from caisey_core.http.rendering import error_page, template_config
+from caisey_core.http.who import member_of_api, member_of_page
+from caisey_core.plugin_host.host import PluginHost
+from caisey_core.record.keys import MasterKey
+from caisey_core.record.sqlite import SqliteStore
+from caisey_core.record.writer import Record
+from caisey_core.services import closing, reconnect, screen
+from caisey_core.services.enrolment import roster_device
+from caisey_core.services.house import House, Live, log
+from caisey_core.services.journal import Journal
+from caisey_core.services.projector import Projector
+from caisey_core.services.transfers import Transfers
+
+TICK_SECONDS = 1.0
+SAVE_SECONDS = 15.0
+SECURITY_HEADERS = {
+    "x-content-type-options": "nosniff",
+    "referrer-policy": "same-origin",
+    "x-frame-options": "DENY",
+    "cross-origin-opener-policy": "same-origin",
+    "cross-origin-resource-policy": "same-origin",
+    "permissions-policy": "camera=(), microphone=(), geolocation=(), payment=(), usb=()",
+}
+POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; font-src 'self'; connect-src 'self'; "
+    "form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+)
+
+
+async def open_house(folder: Path, config: Config, clock: Clock | None = None) -> House:
+    """Open a data folder's parts and bring back what was going on. Raises StoreTrouble, KeyTrouble."""
+    clock = clock or Clock()
+    master = MasterKey.open(folder / "keys" / "master.key")
+    record = Record(SqliteStore.open(folder / "record.db"), master)
+    catalogue = await Catalogue.open(folder / "catalogue.db")
+    await record.start()
+    plugins = PluginHost(catalogue.plugin_store, clock)
+    house = House(config, folder, clock, catalogue, record, plugins, Live())
+    house.journal = Journal(record, clock)
+    house.projector = Projector(catalogue)
+    house.transfers = Transfers(house)
+    house.journal.heard.append(lambda session, event, position: screen.heard(house, session, event, position))
+    record.on_held.append(lambda: _held(house))
+    record.on_resumed.append(lambda: house.spawn(reconnect.record_resumed(house), "record resumed"))
+    await _load_roster(house)
+    await reconnect.server_started(house)
+    return house
+
+
+def _held(house: House) -> None:
+    log.error("the record cannot be written; sessions are held")
+    house.live.links.close_all(1013, "The server cannot record now.")
+
+
+async def _load_roster(house: House) -> None:
+    roster = house.live.roster
+    for tenant in await house.catalogue.tenants.all():
+        for client in await house.catalogue.clients.list(tenant.id):
+            roster.name_client(client.id, client.name)
+        roster.load(roster_device(tenant.id, row) for row in await house.catalogue.devices.list(tenant.id))
+        for row in await house.catalogue.assignments.open(tenant.id):
+            if (device := roster.get(tenant.id, row.device)) is not None:
+                device.assignment = Assignment(
+                    id=row.id, device=row.device, technician=row.technician, technician_name=row.technician_name,
+                    priority=row.priority, reason=row.reason, due_at=row.due_at, assigned_at=row.assigned_at,  # type: ignore[arg-type]
+                    assigned_by=row.assigned_by_name,
+                )  # fmt: skip
+
+
+async def close_house(house: House) -> None:
+    """Write what waits and let go of everything."""
+    await house.finish_tasks(2.0)
+    await save_live(house)
+    with contextlib.suppress(Exception):
+        await house.projector.flush()
+    await house.plugins.close()
+    await house.record.close()
+    await house.catalogue.close()
+
+
+async def save_live(house: House) -> None:
+    """Write devices' last signs of life to the catalogue, in one transaction for each tenant."""
+    rows: dict[Any, list[Any]] = {}
+    for device in house.live.roster.unsaved():
+        facts = msgspec.json.encode(device.facts) if device.facts is not None else None
+        rows.setdefault(device.tenant, []).append((device.id, device.last_seen, facts))
+    for tenant, changed in rows.items():
+        await house.catalogue.devices.save_live(tenant, changed)
+
+
+async def _every(seconds: float, house: House, work: Callable[[House], Any]) -> None:
+    while True:
+        await asyncio.sleep(seconds)
+        try:
+            await work(house)
+        except Exception as error:  # the outermost door of the clock: the next second comes
+            log.error("work by the clock failed", exc_info=error)
+
+
+def end_streams(house: House) -> None:
+    """End what would keep the server from stopping: event streams and sockets."""
+    house.closing.set()
+    house.live.news.close()
+    house.live.watchers.close()
+    house.live.links.close_all(1012, "The server stops.")
+
+
+def make_app(house: House) -> Litestar:
+    """Return the web application of an open house; closing the application closes the house."""
+
+    @asynccontextmanager
+    async def running(_: Litestar) -> AsyncIterator[None]:
+        tasks = [
+            asyncio.create_task(_every(TICK_SECONDS, house, closing.tick)),
+            asyncio.create_task(_every(SAVE_SECONDS, house, save_live)),
+            asyncio.create_task(house.projector.run()),
+        ]
+        try:
+            yield
+        finally:
+            end_streams(house)
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+            await close_house(house)
+
+    async def page_member(request: Request[Any, Any, Any]) -> Member:
+        return await member_of_page(house, request)
+
+    async def api_member(request: Request[Any, Any, Any]) -> Member:
+        return await member_of_api(house, request)
+
+    def on_error(request: Request[Any, Any, Any], error: Exception) -> Response[Any]:
+        refused = problems.refusal_of(error)
+        request_id = problems.request_id_of(request)
+        if refused.status >= 500 and not isinstance(error, problems.RefusedError):
+            log.error("request failed", path=request.url.path, request_id=request_id, exc_info=error)
+        if "text/html" in request.headers.get("accept", ""):
+            return error_page(house, request, refused, request_id)
+        return problems.problem_response(refused, request_id)
+
+    by_cookie = {"member": Provide(page_member)}
+    csrf_secret = _csrf_secret(house.folder)
+    return Litestar(
+        route_handlers=[
+            agent.enrol,
+            agent.link,
+            session_socket.live,
+            *sign_in.handlers,
+            static.serve,
+            Router("/t/{tenant:str}", route_handlers=[sign_in.sign_out, *files.handlers, *pages.handlers], dependencies=by_cookie),
+            Router(
+                "/api/v1/t/{tenant:str}",
+                route_handlers=[*api.handlers, *files.handlers],
+                dependencies={"member": Provide(api_member)},
+                opt={"exclude_from_csrf": True},
+            ),
+            *pages.public_handlers,
+        ],
+        dependencies={"house": Provide(lambda: house, sync_to_thread=False, use_cache=True)},
+        lifespan=[running],
+        middleware=[outermost],
+        exception_handlers={Exception: on_error},
+        template_config=template_config(house),
+        csrf_config=CSRFConfig(
+            secret=csrf_secret, cookie_name="caisey-csrf", cookie_secure=house.config.secure, exclude_from_csrf_key="exclude_from_csrf"
+        ),
+        openapi_config=OpenAPIConfig(
+            title="Caisey", version=__version__, path="/api/v1", render_plugins=[JsonRenderPlugin(path="/openapi.json")]
+        ),
+        request_max_body_size=1 << 20,
+    )
+
+
+def _csrf_secret(folder: Path) -> str:
+    path = folder / "keys" / "csrf.key"
+    if not path.exists():
+        with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+            file.write(os.urandom(32))
+    return path.read_bytes().hex()
+
+
+def outermost(app: ASGIApp) -> ASGIApp:
+    """Give each request an id and each answer its security headers."""
+
+    async def middleware(scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await app(scope, receive, send)
+            return
+        request_id = os.urandom(8).hex()
+        scope.setdefault("state", {})["request_id"] = request_id  # type: ignore[typeddict-item]
+
+        async def with_headers(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                headers = list(message["headers"])
+                names = {name.lower() for name, _ in headers}
+                wanted = {**SECURITY_HEADERS, "content-security-policy": POLICY, "x-request-id": request_id}
+                headers += [(k.encode(), v.encode()) for k, v in wanted.items() if k.encode() not in names]
+                if b"cache-control" not in names:
+                    headers.append((b"cache-control", b"no-store"))
+                message["headers"] = headers
+            await send(message)
+
+        await app(scope, receive, with_headers)
+
+    return middleware

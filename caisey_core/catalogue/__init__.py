@@ -1,0 +1,1 @@
+"""What can be looked up: Piccolo tables, one module of queries per subject."""

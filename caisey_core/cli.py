@@ -1,0 +1,146 @@
+"""The command line: the only place that reads its arguments."""
+
+import argparse
+import asyncio
+import os
+import sys
+from collections.abc import Coroutine
+from pathlib import Path
+
+
+from msgspec.structs import replace
+
+from caisey_core import __version__
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run a command and return its exit code: 0 done, 1 did not hold or failed, 2 wrong usage."""
+    parser = _parser()
+    given = parser.parse_args(arguments)
+    os.umask(0o077)
+    try:
+        return int(given.run(given))
+    except KeyboardInterrupt:
+        return 0
+    except OSError as error:
+        return _fail(f"{error.strerror or error}" + (f": {error.filename}" if error.filename else "") + ".")
+    except _trouble() as error:
+        return _fail(str(error))
+
+
+def _trouble() -> tuple[type[Exception], ...]:
+    """What is told in words: imported late, so that `caisey --help` is quick."""
+    from caisey_core.config import ConfigError
+    from caisey_core.record.keys import KeyTrouble
+    from caisey_core.record.store import StoreTrouble
+
+    return (ConfigError, KeyTrouble, StoreTrouble)
+
+
+def _fail(message: str) -> int:
+    print(f"caisey: {message}", file=sys.stderr)
+    return 1
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="caisey", description="Control plane for remote troubleshooting.")
+    parser.add_argument("--version", action="version", version=f"caisey {__version__}")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+
+    demo = commands.add_parser("demo", help="start a working Caisey with people and real devices on this machine")
+    demo.add_argument("--data", type=Path, default=Path("caisey-demo"), help="data folder (default: ./caisey-demo)")
+    demo.add_argument("--port", type=int, default=8080, help="loopback port; 0 picks a free one (default: 8080)")
+    demo.add_argument("--ready-file", type=Path, help="write addresses and tokens to this file as JSON once it serves")
+    demo.set_defaults(run=_demo)
+
+    init = commands.add_parser("init", help="make an empty installation: keys, first tenant, a one-time link for its admin")
+    init.add_argument("--data", type=Path, required=True)
+    init.add_argument("--tenant", default="My company", help="name of your company")
+    init.add_argument("--admin-name", default="Admin")
+    init.add_argument("--admin-email", default="admin@example.com")
+    init.add_argument("--url", default="", help="address that people and devices will use, such as https://caisey.example.com")
+    init.add_argument("--port", type=int, default=8080)
+    init.set_defaults(run=_init)
+
+    serve = commands.add_parser("serve", help="serve an installation")
+    serve.add_argument("--data", type=Path, required=True)
+    serve.add_argument("--host", help="address to listen on (default: from caisey.toml)")
+    serve.add_argument("--port", type=int, help="port to listen on (default: from caisey.toml)")
+    serve.add_argument("--ready-file", type=Path, help="write the address to this file as JSON once it serves")
+    serve.set_defaults(run=_serve)
+
+    verify = commands.add_parser("verify", help="check everything in a data folder and print what was proved")
+    verify.add_argument("--data", type=Path, required=True)
+    verify.set_defaults(run=_verify)
+
+    plugins = commands.add_parser("plugins", help="list what is installed")
+    plugins.set_defaults(run=_plugins)
+    return parser
+
+
+def _demo(given: argparse.Namespace) -> int:
+    from caisey_core import demo
+
+    return _loop(demo.run(given.data, given.port, given.ready_file))
+
+
+def _init(given: argparse.Namespace) -> int:
+    from caisey_core import installation
+
+    link = asyncio.run(
+        installation.create(
+            given.data, tenant=given.tenant, name=given.admin_name, email=given.admin_email, url=given.url, port=given.port
+        )
+    )
+    print(f"Made an installation in {given.data}. Start it:  caisey serve --data {given.data}")
+    print(f"Then sign in as {given.admin_name} (works once, for 24 hours):  {link}")
+    return 0
+
+
+def _serve(given: argparse.Namespace) -> int:
+    from caisey_core import config, installation
+
+    settings = config.load(given.data)
+    if given.host is not None:
+        settings = replace(settings, host=given.host)
+    if given.port is not None:
+        settings = replace(settings, port=given.port)
+    return _loop(installation.serve(given.data, settings, given.ready_file))
+
+
+def _verify(given: argparse.Namespace) -> int:
+    from caisey_core import config
+    from caisey_core.services.verification import verify_folder
+
+    config.load(given.data)
+    verdict = verify_folder(given.data)
+    for line in verdict.proved:
+        print(line)
+    if not verdict.ok:
+        print(f"NOT VERIFIED: {verdict.broken}", file=sys.stderr)
+    return 0 if verdict.ok else 1
+
+
+def _plugins(given: argparse.Namespace) -> int:
+    from caisey_core.plugin_host.discovery import discover
+
+    for plugin in discover():
+        kinds = ", ".join(plugin.info.kinds) if plugin.info is not None else "-"
+        version = plugin.info.version if plugin.info is not None else "-"
+        print(f"{plugin.entry_point:20} {version:10} {kinds:20} {plugin.distribution:24} {plugin.verdict}")
+    return 0
+
+
+def _loop(work: Coroutine[object, object, int]) -> int:
+    if sys.platform == "win32":
+        return asyncio.run(work)
+    import uvloop
+
+    return uvloop.run(work)
+
+
+
+
+
+if __name__ == "__main__":
+    sys.exit(main())

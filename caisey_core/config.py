@@ -1,0 +1,70 @@
+"""The settings of one installation: `caisey.toml` in the data folder, over-ridden by the environment. Nothing else reads either."""
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any
+
+import msgspec
+from msgspec import Meta, Struct
+
+
+class ConfigError(Exception):
+    """A setting is wrong; the message names it and says what to do."""
+
+
+class Config(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One installation. `docs/operate.md` lists each setting."""
+
+    deployment: Annotated[str, Meta(min_length=1, max_length=100, pattern=r"^[A-Za-z0-9.-]+$")] = "caisey.local"
+    public_url: str = ""  # what people and devices type; empty: http://host:port
+    host: str = "127.0.0.1"
+    port: Annotated[int, Meta(ge=0, le=65535)] = 8080  # 0 picks a free one
+    answer_within_seconds: Annotated[int, Meta(ge=30, le=86400)] = 600
+    longest_session_seconds: Annotated[int, Meta(ge=60, le=604800)] = 8 * 3600
+    largest_file_bytes: Annotated[int, Meta(ge=1, le=256 << 20)] = 64 << 20
+    sign_in_hours: Annotated[int, Meta(ge=1, le=720)] = 12
+    sign_in_idle_minutes: Annotated[int, Meta(ge=5, le=1440)] = 120
+    trusted_proxies: tuple[str, ...] = ()
+    demonstration: bool = False
+
+    @property
+    def url(self) -> str:
+        """Return the address of the web UI without a slash at the end."""
+        return self.public_url.rstrip("/") or f"http://{self.host}:{self.port}"
+
+    @property
+    def secure(self) -> bool:
+        """Say whether people come over TLS, so that cookies may demand it."""
+        return self.url.startswith("https://")
+
+
+def load(folder: Path, environment: Mapping[str, str] = os.environ) -> Config:
+    """Return the settings of a data folder. Raises ConfigError for a missing folder or a wrong setting."""
+    path = folder / "caisey.toml"
+    try:
+        text = path.read_bytes()
+    except FileNotFoundError:
+        raise ConfigError(
+            f"{folder} is not a data folder of Caisey (it has no caisey.toml). "
+            f"Check the path; to begin a new installation there, run: caisey init --data {folder}"
+        ) from None
+    try:
+        settings: dict[str, Any] = msgspec.toml.decode(text)
+    except msgspec.DecodeError as error:
+        raise ConfigError(f"{path} is not TOML: {error}. Correct the file and start again.") from error
+    for name in Config.__struct_fields__:
+        if (value := environment.get(f"CAISEY_{name.upper()}")) is not None:
+            settings[name] = value
+    try:
+        return msgspec.convert(settings, Config, strict=False)
+    except msgspec.ValidationError as error:
+        raise ConfigError(f"A setting in {path} or in the environment (CAISEY_…) is wrong: {error}") from error
+
+
+def write(folder: Path, config: Config) -> None:
+    """Write the settings that differ from the defaults."""
+    fresh = Config()
+    chosen = {n: getattr(config, n) for n in Config.__struct_fields__ if getattr(config, n) != getattr(fresh, n)}
+    lines = [f"{name} = {msgspec.json.encode(value).decode()}" for name, value in chosen.items()]
+    (folder / "caisey.toml").write_text("# Settings of this installation; docs/operate.md lists them all.\n" + "".join(f"{line}\n" for line in lines))

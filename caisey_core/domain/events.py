@@ -1,0 +1,491 @@
+"""Every event of a session and of the audit log: the vocabulary of the product.
+
+An event is encoded once (`encode`); those exact bytes are stored, hashed and exported. These kinds and fields are on disk
+for ever: add, never rename; new fields have defaults. Tags are written out, so that renaming a class changes nothing.
+Text that may have to be withheld or erased is not in an event: a `Content` stands for it, and the text lies beside the event.
+"""
+
+from typing import Literal, get_args
+from uuid import UUID
+
+import msgspec
+from msgspec import Struct
+
+SCHEMA_VERSION = 1
+
+
+class Content(Struct, frozen=True):
+    """Stands for text: RFC 6962 root over its salted lines, how many lines, how many bytes."""
+
+    root: bytes
+    lines: int
+    size: int
+
+
+NOTHING = Content(root=b"", lines=0, size=0)  # for a text that was never given; has no disclosure
+
+
+class Actor(Struct, frozen=True):
+    """Who did it, named as they were named then."""
+
+    kind: Literal["member", "device", "server", "operator", "stranger"]
+    id: str = ""
+    name: str = ""
+
+
+SERVER = Actor("server", "", "Caisey")
+
+
+class Event(Struct, frozen=True, kw_only=True, tag_field="kind"):
+    """What all events have. `mono` counts nanoseconds since the stream's first event and never goes back."""
+
+    v: int = SCHEMA_VERSION
+    actor: Actor
+    at: int  # the server's clock, UTC microseconds
+    mono: int = 0
+    cause: str = ""  # the event that led to this one, as "stream#position", where there is one
+
+
+# --- a session: asking and consent -----------------------------------------------------------------------------------
+
+
+class SessionRequested(Event, frozen=True, tag="session-requested"):
+    """A technician asks for a session on a device."""
+
+    session: UUID
+    device: UUID
+    device_name: str
+    client: UUID
+    client_name: str
+    technician: UUID
+    technician_name: str
+    assignment: UUID | None
+    reason: Content
+    scopes: tuple[str, ...]
+    duration_seconds: int
+    shell: str
+
+
+class ConsentAsked(Event, frozen=True, tag="consent-asked"):
+    """The exact bytes that the device shows and signs (caisey_agent.protocol.consent.ConsentRequest)."""
+
+    request: bytes
+    expires_at: int  # server's clock, UTC microseconds: no answer by then is a no
+
+
+class FromDevice(Event, frozen=True):
+    """Base of what the device tells; `frame` is its number on the link, so that a repetition is known after a restart."""
+
+    frame: int
+
+
+class PromptShown(FromDevice, frozen=True, tag="prompt-shown"):
+    how: str
+    device_at: int  # device's clock, UTC microseconds
+
+
+class Nudged(Event, frozen=True, tag="nudged"):
+    """A dispatcher asked the device to show the prompt again."""
+
+    message: Content
+
+
+class ConsentGranted(FromDevice, frozen=True, tag="consent-granted"):
+    """The person agreed. The signature covers the request's and the answer's exact bytes."""
+
+    answer: bytes
+    signature: bytes
+    who: str
+    how: str
+    scopes: tuple[str, ...]
+    until: int  # server's clock, UTC microseconds
+    device_at: int
+    skew_us: int  # device's clock minus server's, microseconds
+
+
+class ConsentDenied(FromDevice, frozen=True, tag="consent-denied"):
+    answer: bytes
+    signature: bytes
+    who: str
+    how: str
+    device_at: int
+
+
+class ConsentPostponed(FromDevice, frozen=True, tag="consent-postponed"):
+    answer: bytes
+    signature: bytes
+    who: str
+    how: str
+    device_at: int
+    again_at: int  # server's clock: the prompt shows again
+    expires_at: int
+
+
+class RequestExpired(Event, frozen=True, tag="request-expired"):
+    """Nobody answered in time; that is a no."""
+
+
+class RequestCancelled(Event, frozen=True, tag="request-cancelled"):
+    reason: Content
+
+
+class ConsentWithdrawn(FromDevice, frozen=True, tag="consent-withdrawn"):
+    """Said by the person at the device, signed; stops what runs and ends the session."""
+
+    withdrawal: bytes
+    signature: bytes
+    who: str
+    how: str
+    device_at: int
+
+
+class ConsentEnded(Event, frozen=True, tag="consent-ended"):
+    """The agreed time is over. The session waits for another consent, or for its completion."""
+
+
+# --- a session: work -------------------------------------------------------------------------------------------------
+
+
+class ShellStarted(FromDevice, frozen=True, tag="shell-started"):
+    shell: str
+    account: str
+
+
+class ShellEnded(FromDevice, frozen=True, tag="shell-ended"):
+    reason: str
+
+
+class CommandAccepted(Event, frozen=True, tag="command-accepted"):
+    """Durable before it is sent to the device."""
+
+    command: UUID
+    line: Content
+
+
+class CommandStarted(FromDevice, frozen=True, tag="command-started"):
+    command: UUID
+    device_at: int
+
+
+class OutputReceived(FromDevice, frozen=True, tag="output-received"):
+    """Bytes of a command, or of the terminal (command None)."""
+
+    command: UUID | None
+    output: Content
+
+
+class OutputCut(FromDevice, frozen=True, tag="output-cut"):
+    """More output than is kept: how many bytes, and their SHA-256."""
+
+    command: UUID
+    size: int
+    content: bytes
+
+
+class CommandFinished(FromDevice, frozen=True, tag="command-finished"):
+    """A command ended, with the device's signed receipt (caisey_agent.protocol.receipt.CommandReceipt)."""
+
+    command: UUID
+    exit_code: int | None
+    duration_ns: int
+    directory: Content
+    receipt: bytes
+    signature: bytes
+
+
+class CommandInterrupted(Event, frozen=True, tag="command-interrupted"):
+    """A member asked to end the command (None: whatever runs)."""
+
+    command: UUID | None
+
+
+class NotRun(FromDevice, frozen=True, tag="not-run"):
+    """The device did not do it and says why; `lost`: it had begun, its end is not known."""
+
+    subject: UUID | None
+    reason: str
+    lost: bool
+
+
+class TerminalTyped(Event, frozen=True, tag="terminal-typed"):
+    """Keys, durable before they are sent. While the terminal does not echo, only their number is recorded."""
+
+    typed: Content
+    count: int  # bytes
+    hidden: bool
+
+
+class TerminalResized(Event, frozen=True, tag="terminal-resized"):
+    columns: int
+    rows: int
+
+
+# --- a session: files ------------------------------------------------------------------------------------------------
+
+
+class TransferAccepted(Event, frozen=True, tag="transfer-accepted"):
+    transfer: UUID
+    direction: Literal["upload", "download"]
+    path: Content
+    size: int  # bytes; of an upload
+    content: bytes  # SHA-256; of an upload
+    replace: bool
+
+
+class TransferFinished(FromDevice, frozen=True, tag="transfer-finished"):
+    transfer: UUID
+    size: int
+    content: bytes
+    receipt: bytes
+    signature: bytes
+
+
+class TransferFailed(FromDevice, frozen=True, tag="transfer-failed"):
+    transfer: UUID
+    reason: str
+
+
+class TransferCancelled(Event, frozen=True, tag="transfer-cancelled"):
+    transfer: UUID
+    reason: str
+
+
+# --- a session: people and its end -----------------------------------------------------------------------------------
+
+
+class Reassigned(Event, frozen=True, tag="reassigned"):
+    """The same session in other hands; shell and history stay."""
+
+    from_technician: UUID
+    from_name: str
+    to_technician: UUID
+    to_name: str
+    reason: Content
+
+
+class SessionInterrupted(Event, frozen=True, tag="session-interrupted"):
+    """The device or the server was gone; nothing is lost."""
+
+    reason: str
+
+
+class SessionResumed(Event, frozen=True, tag="session-resumed"):
+    reason: str
+
+
+Resolution = Literal["fixed", "workaround", "escalated", "not-reproducible", "no-fault"]
+
+
+class SessionCompleted(Event, frozen=True, tag="session-completed"):
+    resolution: Resolution
+    notes: Content
+    checked: Content  # what was checked to know that it works
+
+
+class Sealed(Event, frozen=True, tag="sealed"):
+    """The last event: `events` came before it. The store refuses any later one."""
+
+    events: int
+
+
+SessionEvent = (
+    SessionRequested | ConsentAsked | PromptShown | Nudged | ConsentGranted | ConsentDenied | ConsentPostponed
+    | RequestExpired | RequestCancelled | ConsentWithdrawn | ConsentEnded | ShellStarted | ShellEnded | CommandAccepted
+    | CommandStarted | OutputReceived | OutputCut | CommandFinished | CommandInterrupted | NotRun | TerminalTyped
+    | TerminalResized | TransferAccepted | TransferFinished | TransferFailed | TransferCancelled | Reassigned
+    | SessionInterrupted | SessionResumed | SessionCompleted | Sealed
+)  # fmt: skip
+
+
+# --- the audit log of a tenant ---------------------------------------------------------------------------------------
+
+
+class TenantCreated(Event, frozen=True, tag="tenant-created"):
+    tenant: UUID
+    name: str
+    key: str  # C2SP vkey of the tenant's record key
+
+
+class ClientCreated(Event, frozen=True, tag="client-created"):
+    client: UUID
+    name: str
+
+
+class ClientRenamed(Event, frozen=True, tag="client-renamed"):
+    client: UUID
+    name: str
+    before: str
+
+
+class MemberCreated(Event, frozen=True, tag="member-created"):
+    member: UUID
+    name: str
+    email: str
+    role: str
+
+
+class SignInLinkCreated(Event, frozen=True, tag="sign-in-link-created"):
+    member: UUID
+    expires_at: int
+    reusable: bool
+
+
+class ApiTokenCreated(Event, frozen=True, tag="api-token-created"):
+    token: UUID
+    member: UUID
+    label: str
+
+
+class SignedIn(Event, frozen=True, tag="signed-in"):
+    member: UUID
+    way: str  # plugin name, or "link"
+    address: str
+
+
+class SignInFailed(Event, frozen=True, tag="sign-in-failed"):
+    way: str
+    address: str
+
+
+class SignedOut(Event, frozen=True, tag="signed-out"):
+    member: UUID
+
+
+class InstallerCreated(Event, frozen=True, tag="installer-created"):
+    installer: UUID
+    client: UUID | None  # None: for the tenant
+    device_name: str  # empty: not for one named device
+    expires_at: int | None
+    uses: int | None  # None: unlimited
+
+
+class InstallerRotated(Event, frozen=True, tag="installer-rotated"):
+    installer: UUID
+
+
+class InstallerRevoked(Event, frozen=True, tag="installer-revoked"):
+    installer: UUID
+
+
+class DeviceEnrolled(Event, frozen=True, tag="device-enrolled"):
+    """The device's public key, with its proof; consents and receipts of this device verify under it."""
+
+    device: UUID
+    name: str
+    client: UUID
+    installer: UUID
+    key: bytes  # 32 bytes, Ed25519
+    proof: bytes
+    address: str
+
+
+class DeviceRenamed(Event, frozen=True, tag="device-renamed"):
+    device: UUID
+    name: str
+    before: str
+
+
+class DeviceMoved(Event, frozen=True, tag="device-moved"):
+    device: UUID
+    client: UUID
+    before: UUID
+
+
+class DeviceRemoved(Event, frozen=True, tag="device-removed"):
+    device: UUID
+    reason: str
+
+
+Priority = Literal["normal", "high", "urgent"]
+
+
+class DeviceAssigned(Event, frozen=True, tag="device-assigned"):
+    assignment: UUID
+    device: UUID
+    technician: UUID
+    priority: Priority
+    reason: Content
+    due_at: int | None  # server's clock, UTC microseconds
+
+
+class AssignmentMoved(Event, frozen=True, tag="assignment-moved"):
+    assignment: UUID
+    device: UUID
+    from_technician: UUID
+    to_technician: UUID
+    reason: Content
+
+
+class AssignmentClosed(Event, frozen=True, tag="assignment-closed"):
+    assignment: UUID
+    device: UUID
+    reason: str
+
+
+class SessionOpened(Event, frozen=True, tag="session-opened"):
+    """A session's stream began; its own events are in it."""
+
+    session: UUID
+    device: UUID
+    technician: UUID
+
+
+class ReviewOpened(Event, frozen=True, tag="review-opened"):
+    session: UUID
+
+
+class PluginEnabled(Event, frozen=True, tag="plugin-enabled"):
+    plugin: str
+
+
+class PluginDisabled(Event, frozen=True, tag="plugin-disabled"):
+    plugin: str
+
+
+AuditEvent = (
+    TenantCreated | ClientCreated | ClientRenamed | MemberCreated | SignInLinkCreated | ApiTokenCreated | SignedIn
+    | SignInFailed | SignedOut | InstallerCreated | InstallerRotated | InstallerRevoked | DeviceEnrolled | DeviceRenamed
+    | DeviceMoved | DeviceRemoved | DeviceAssigned | AssignmentMoved | AssignmentClosed | SessionOpened | ReviewOpened
+    | PluginEnabled | PluginDisabled
+)  # fmt: skip
+
+AnyEvent = SessionEvent | AuditEvent
+
+encode = msgspec.msgpack.Encoder().encode
+_decoder: msgspec.msgpack.Decoder[AnyEvent] = msgspec.msgpack.Decoder(AnyEvent)
+
+
+class Unknown(Struct, frozen=True, kw_only=True):
+    """An event of a kind that this version does not know: kept, verified, shown as unknown."""
+
+    kind: str
+    at: int
+    actor: Actor
+    v: int = 0
+    mono: int = 0
+    cause: str = ""
+
+
+class _Kind(Struct, frozen=True):
+    kind: str
+
+
+_kinds = frozenset(kind.__struct_config__.tag for kind in get_args(AnyEvent))
+_kind_decoder = msgspec.msgpack.Decoder(_Kind)
+_unknown_decoder = msgspec.msgpack.Decoder(Unknown)
+
+
+def decode(data: bytes) -> AnyEvent | Unknown:
+    """Decode an event's bytes. Raises msgspec.ValidationError or msgspec.DecodeError for what is no event."""
+    try:
+        return _decoder.decode(data)
+    except msgspec.ValidationError:
+        if _kind_decoder.decode(data).kind in _kinds:
+            raise
+        return _unknown_decoder.decode(data)
+
+
+def contents(event: AnyEvent | Unknown) -> tuple[Content, ...]:
+    """Return an event's contents in field order, as its disclosure lists their texts. NOTHING is left out."""
+    found = (getattr(event, name) for name in event.__struct_fields__)
+    return tuple(value for value in found if isinstance(value, Content) and value.root)

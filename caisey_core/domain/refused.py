@@ -1,0 +1,19 @@
+"""A refusal is a value: what a person asked for cannot be, and here is why."""
+
+from typing import Literal
+
+from msgspec import Struct
+
+
+class Refused(Struct, frozen=True):
+    """`reason` and `what_to_do` are whole sentences for the person who asked.
+
+    `status` is the HTTP status that tells it best: 403 not allowed, 404 not there or not yours, 409 not now, 422 bad input.
+    `field` names the input that is wrong, where one is.
+    """
+
+    reason: str
+    what_to_do: str
+    status: Literal[401, 403, 404, 409, 413, 422, 429, 503] = 409
+    field: str = ""
+    retry_after_seconds: float | None = None

@@ -1,0 +1,85 @@
+"""Who may do what. Permissions are checked in services, never in a page alone."""
+
+from enum import StrEnum
+from typing import Final
+from uuid import UUID
+
+from msgspec import Struct
+
+from caisey_core.domain.events import Actor
+from caisey_core.domain.refused import Refused
+
+
+class Role(StrEnum):
+    """A member's role in a tenant."""
+
+    ADMIN = "admin"
+    DISPATCHER = "dispatcher"
+    TECHNICIAN = "technician"
+    SENIOR = "senior technician"
+    AUDITOR = "auditor"
+
+
+class May(StrEnum):
+    """What a member may be allowed to do, as it reads in a refusal: "You may not …"."""
+
+    SEE_DEVICES = "see devices"
+    SEE_SESSIONS = "see sessions"
+    REVIEW = "review sessions"
+    ASSIGN = "assign devices"
+    NUDGE = "nudge end users"
+    WORK = "work in sessions"
+    WORK_IN_OTHERS = "work in other technicians' sessions"
+    CANCEL = "cancel other members' requests"
+    ENROL = "enrol devices and make installers"
+    CHANGE_DEVICES = "rename, move or remove devices"
+    CHANGE_CLIENTS = "change clients"
+    CHANGE_MEMBERS = "change members"
+    SEE_PLUGINS = "see plugins"
+    SEE_AUDIT = "read the audit log"
+
+
+_LOOK: Final = frozenset({May.SEE_DEVICES, May.SEE_SESSIONS})
+_DISPATCH: Final = _LOOK | {May.REVIEW, May.ASSIGN, May.NUDGE, May.CANCEL}
+PERMISSIONS: Final[dict[Role, frozenset[May]]] = {
+    Role.ADMIN: frozenset(May) - {May.WORK, May.WORK_IN_OTHERS},
+    Role.DISPATCHER: _DISPATCH,
+    Role.TECHNICIAN: _LOOK | {May.REVIEW, May.WORK, May.NUDGE},
+    Role.SENIOR: _LOOK | {May.REVIEW, May.WORK, May.WORK_IN_OTHERS, May.NUDGE, May.ASSIGN},
+    Role.AUDITOR: _LOOK | {May.REVIEW, May.SEE_AUDIT, May.SEE_PLUGINS},
+}
+
+
+class Member(Struct, frozen=True, kw_only=True):
+    """A person with an account in a tenant, as a service sees them."""
+
+    id: UUID
+    tenant: UUID
+    tenant_slug: str
+    tenant_name: str
+    name: str
+    email: str
+    role: Role
+    clients: frozenset[UUID] | None = None  # None: all clients
+
+    @property
+    def actor(self) -> Actor:
+        """This member as the actor of an event."""
+        return Actor("member", str(self.id), self.name)
+
+    def may(self, what: May) -> bool:
+        """Say whether the role allows it."""
+        return what in PERMISSIONS[self.role]
+
+    def serves(self, client: UUID) -> bool:
+        """Say whether this client is within the member's reach."""
+        return self.clients is None or client in self.clients
+
+
+def refuse_unless(member: Member, what: May) -> Refused | None:
+    """Return the refusal for a member whose role does not allow it."""
+    if member.may(what):
+        return None
+    return Refused(
+        f"You may not {what} as {member.role}.", "Ask an admin of your company to do it or to change your role.", 403
+    )

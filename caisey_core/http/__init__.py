@@ -1,0 +1,1 @@
+"""The doors: decode, authorise, call one service, render."""

@@ -1,0 +1,167 @@
+"""The devices' doors: enrolment, and the agent link."""
+
+import asyncio
+import contextlib
+import secrets
+
+import msgspec
+from caisey_agent.protocol import frames as f
+from caisey_agent.protocol.enrolment import Enrol, Enrolled
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+from litestar import Request, WebSocket, post, websocket
+from litestar.di import NamedDependency
+from litestar.exceptions import WebSocketDisconnect
+from litestar.params import JSONBody
+from litestar.status_codes import HTTP_201_CREATED
+
+from caisey_core.domain.refused import Refused
+from caisey_core.http.problems import RefusedError
+from caisey_core.http.who import address_of
+from caisey_core.live.links import Connection
+from caisey_core.live.roster import RosterDevice
+from caisey_core.services import enrolment, reconnect, told
+from caisey_core.services.house import House, log
+
+HANDSHAKE_SECONDS = 10.0
+MOST_BACKLOG = 16 << 20  # bytes of the record's backlog above which devices are read no further
+
+
+@post("/agent/enrol", status_code=HTTP_201_CREATED, exclude_from_csrf=True)
+async def enrol(request: Request[None, None, None], data: JSONBody[Enrol], house: NamedDependency[House]) -> Enrolled:
+    """Enrol a device with an installer's token."""
+    outcome = await enrolment.enrol(house, data, address_of(request))
+    if isinstance(outcome, Refused):
+        raise RefusedError(outcome)
+    return outcome
+
+
+@websocket("/agent/link")
+async def link(socket: WebSocket[None, None, None], house: NamedDependency[House]) -> None:
+    """A device's link: handshake, then frames both ways until one side ends it."""
+    await socket.accept()
+    try:
+        device = await _handshake(socket, house)
+        if device is not None:
+            await _serve(socket, house, device)
+    except WebSocketDisconnect:
+        return
+
+
+async def _handshake(socket: WebSocket[None, None, None], house: House) -> RosterDevice | None:
+    nonce = secrets.token_bytes(32)
+    await _send(socket, f.Challenge(nonce=nonce, server=house.config.deployment))
+    try:
+        async with asyncio.timeout(HANDSHAKE_SECONDS):
+            proof = f.decode_from_agent(await socket.receive_data("binary"))
+    except (TimeoutError, msgspec.DecodeError):
+        await socket.close(f.CLOSE_BAD_FRAME, "The handshake was not understood.")
+        return None
+    if not isinstance(proof, f.Prove):
+        await socket.close(f.CLOSE_BAD_FRAME, "The handshake begins with a proof.")
+        return None
+    if proof.version != f.PROTOCOL_VERSION:
+        await _refuse(socket, f.CLOSE_OLD_VERSION, "This agent's version does not fit.", "Update the agent.", final=True)
+        return None
+    device = house.live.roster.find(proof.device)
+    if device is None:
+        removed = await house.catalogue.devices.removed_key(proof.device)
+        if removed is not None and _proves(removed, nonce, house, proof):
+            await _refuse(socket, f.CLOSE_REMOVED, "This device was removed.", "Enrol it again if it should come back.", final=True)
+        else:
+            await _refuse(socket, f.CLOSE_NOT_YOU, "This device is not known here.", "Enrol it again.", final=True)
+        return None
+    if not _proves(device.key, nonce, house, proof):
+        await _refuse(socket, f.CLOSE_NOT_YOU, "The key is not this device's.", "Enrol it again.", final=True)
+        return None
+    if house.record.held or house.closing.is_set():
+        await _refuse(socket, 1013, "The server cannot record now.", "", retry_after_seconds=2.0)
+        return None
+    line = house.live.links.of(device.id)
+    await _send(
+        socket, f.Welcome(epoch=line.epoch, received=line.received, server_time=house.clock.now())
+    )  # fmt: skip
+    connection = Connection()
+    line.connect(connection, proof.epoch, proof.received)
+    return device
+
+
+def _proves(key: bytes, nonce: bytes, house: House, proof: f.Prove) -> bool:
+    try:
+        Ed25519PublicKey.from_public_bytes(key).verify(
+            proof.signature, f.proof_bytes(nonce, house.config.deployment, proof.device)
+        )
+    except (InvalidSignature, ValueError):
+        return False
+    return True
+
+
+async def _serve(socket: WebSocket[None, None, None], house: House, device: RosterDevice) -> None:
+    line = house.live.links.of(device.id)
+    connection = line.connection
+    assert connection is not None
+    await reconnect.device_came(house, device)
+    log.info("device connected", device=device.name, id=str(device.id))
+    writer = asyncio.create_task(_write(socket, connection), name="agent link writer")
+    try:
+        while True:
+            data = await socket.receive_data("binary")
+            try:
+                frame = f.decode_from_agent(data)
+                if isinstance(frame, f.NumberedToServer):
+                    told.numbered(house, device, frame.number, frame.frame)
+                elif isinstance(frame, f.Ack):
+                    line.confirmed(frame.number)
+                elif isinstance(frame, f.Prove):
+                    raise told.Distrusted("A second proof does not belong here.")
+                else:
+                    told.latest(house, device, frame)
+            except (msgspec.DecodeError, told.Distrusted) as error:
+                log.warning("device distrusted", device=device.name, id=str(device.id), reason=str(error))
+                connection.close(f.CLOSE_BAD_FRAME, str(error)[:100])
+                await writer
+                return
+            except told.RecordHeld:
+                connection.close(1013, "The server cannot record now.")
+                await writer
+                return
+            if house.record.backlog_bytes > MOST_BACKLOG:
+                await house.record.drained(MOST_BACKLOG // 2)
+    except WebSocketDisconnect:
+        connection.close(1000, "")
+    finally:
+        writer.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await writer
+        if line.disconnect(connection):
+            reconnect.device_went(house, device)
+        log.info("device disconnected", device=device.name, id=str(device.id))
+
+
+async def _write(socket: WebSocket[None, None, None], connection: Connection) -> None:
+    with contextlib.suppress(WebSocketDisconnect):
+        while (batch := await connection.next()) is not None:
+            for data in batch:
+                await socket.send_data(data, mode="binary")
+        assert connection.closing is not None
+        code, reason = connection.closing
+        await socket.close(code, reason)
+
+
+async def _send(socket: WebSocket[None, None, None], frame: f.Frame) -> None:
+    await socket.send_data(f.encode(frame), mode="binary")
+
+
+async def _refuse(
+    socket: WebSocket[None, None, None],
+    code: int,
+    reason: str,
+    what_to_do: str,
+    *,
+    final: bool = False,
+    retry_after_seconds: float | None = None,
+) -> None:
+    await _send(
+        socket, f.Refuse(reason=reason, what_to_do=what_to_do, final=final, retry_after_seconds=retry_after_seconds)
+    )
+    await socket.close(code, reason)

@@ -1,0 +1,105 @@
+"""Files and full outputs of a session: bytes to and from a browser or an API client."""
+
+from pathlib import PurePosixPath
+from urllib.parse import quote
+from uuid import UUID
+
+from litestar import Request, get, post
+from litestar.di import NamedDependency
+from litestar.params import FromPath, FromQuery, JSONBody
+from litestar.response import File, Response
+from litestar.status_codes import HTTP_202_ACCEPTED
+from msgspec import Struct
+
+from caisey_core.domain.refused import Refused
+from caisey_core.domain.roles import Member
+from caisey_core.http.problems import RefusedError
+from caisey_core.services import review, transfers
+from caisey_core.services.house import House
+from caisey_core.services.views import TransferCard
+
+
+class Wanted(Struct, frozen=True, forbid_unknown_fields=True):
+    """Which file to fetch from the device."""
+
+    path: str
+
+
+@post("/sessions/{session:uuid}/files", status_code=HTTP_202_ACCEPTED, request_max_body_size=None)
+async def upload(
+    request: Request[None, None, None],
+    session: FromPath[UUID],
+    path: FromQuery[str],
+    member: NamedDependency[Member],
+    house: NamedDependency[House],
+    replace: FromQuery[bool] = False,
+) -> TransferCard:
+    """Send a file to the device: the body is the file. 202 says that it is in the record and on its way."""
+    outcome = await transfers.upload(house, member, session, path, request.stream(), replace_existing=replace)
+    if isinstance(outcome, Refused):
+        raise RefusedError(outcome)
+    return outcome
+
+
+@post("/sessions/{session:uuid}/files/download", status_code=HTTP_202_ACCEPTED)
+async def download(
+    session: FromPath[UUID], data: JSONBody[Wanted], member: NamedDependency[Member], house: NamedDependency[House]
+) -> TransferCard:
+    """Ask the device for a file; fetch it by its id once its transfer is finished."""
+    outcome = await transfers.download(house, member, session, data.path)
+    if isinstance(outcome, Refused):
+        raise RefusedError(outcome)
+    return outcome
+
+
+@post("/sessions/{session:uuid}/files/{transfer:uuid}/cancel")
+async def cancel(
+    session: FromPath[UUID],
+    transfer: FromPath[UUID],
+    member: NamedDependency[Member],
+    house: NamedDependency[House],
+) -> None:
+    """Stop a transfer."""
+    refused = await transfers.cancel(house, member, session, transfer)
+    if refused is not None:
+        raise RefusedError(refused)
+
+
+@get("/sessions/{session:uuid}/files/{transfer:uuid}", sync_to_thread=False)
+def fetch(
+    session: FromPath[UUID],
+    transfer: FromPath[UUID],
+    member: NamedDependency[Member],
+    house: NamedDependency[House],
+) -> File:
+    """Give a file that came from the device; always as a download, whatever it is."""
+    found = transfers.content(house, member, session, transfer)
+    if isinstance(found, Refused):
+        raise RefusedError(found)
+    card, path = found
+    name = PurePosixPath(card.path.replace("\\", "/")).name or "file"
+    return File(
+        path=path,
+        filename=quote(name),
+        media_type="application/octet-stream",
+        content_disposition_type="attachment",
+        headers={"x-content-type-options": "nosniff", "cache-control": "no-store"},
+    )
+
+
+@get("/sessions/{session:uuid}/commands/{command:uuid}/output")
+async def output(
+    session: FromPath[UUID],
+    command: FromPath[UUID],
+    member: NamedDependency[Member],
+    house: NamedDependency[House],
+) -> Response[bytes]:
+    """Give all of a command's recorded output, as plain text."""
+    found = await review.output(house, member, session, command)
+    if isinstance(found, Refused):
+        raise RefusedError(found)
+    headers = {"x-content-type-options": "nosniff", "content-security-policy": "sandbox; default-src 'none'"}
+    return Response(found, media_type="text/plain; charset=utf-8", headers=headers)
+
+
+handlers = [upload, download, cancel, fetch, output]

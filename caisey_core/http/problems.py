@@ -1,0 +1,97 @@
+"""Refusals as RFC 9457 problem details."""
+
+import msgspec
+import structlog
+from litestar import Request, Response
+from litestar.exceptions import HTTPException
+from msgspec import Struct
+
+from caisey_core.domain.refused import Refused
+
+log: structlog.stdlib.BoundLogger = structlog.get_logger("caisey.http")
+
+_TITLES = {
+    400: "Bad request",
+    401: "Not signed in",
+    403: "Not allowed",
+    404: "Not found",
+    405: "Not possible here",
+    409: "Not possible now",
+    413: "Too large",
+    415: "Unknown format",
+    422: "Wrong input",
+    429: "Too many tries",
+    503: "Not available now",
+}
+
+
+class Problem(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """RFC 9457 members, and ours: what to do, which input, and the id to quote to the operator."""
+
+    type: str = "about:blank"
+    title: str
+    status: int
+    detail: str
+    what_to_do: str = ""
+    field: str = ""
+    request_id: str = ""
+
+
+class RefusedError(Exception):
+    """Carries a refusal from a handler to the door that renders it."""
+
+    def __init__(self, refused: Refused) -> None:
+        super().__init__(refused.reason)
+        self.refused = refused
+
+
+def request_id_of(request: "Request[object, object, object]") -> str:
+    """Return the id under which this request is in the log."""
+    return str(request.scope.get("state", {}).get("request_id", ""))
+
+
+def problem_of(refused: Refused, request_id: str) -> Problem:
+    """Return a refusal as a problem."""
+    return Problem(
+        title=_TITLES.get(refused.status, "Not possible"),
+        status=refused.status,
+        detail=refused.reason,
+        what_to_do=refused.what_to_do,
+        field=refused.field,
+        request_id=request_id,
+    )
+
+
+def refusal_of(error: Exception) -> Refused:
+    """Return what a person is told about an exception; the driver's and the framework's words stay in the log."""
+    if isinstance(error, RefusedError):
+        return error.refused
+    status = error.status_code if isinstance(error, HTTPException) else 500
+    if status == 404:
+        return Refused("There is nothing at this address.", "It may have been removed, or it is not yours to see.", 404)
+    if status == 405:
+        return Refused("This cannot be done at this address.", "Use the pages, or the described API.", 405)  # type: ignore[arg-type]
+    if status == 403:
+        return Refused("This form is too old or came from elsewhere.", "Load the page again and repeat.", 403)
+    if status == 401:
+        return Refused("You are not signed in.", "Sign in and try again.", 401)
+    if status == 413:
+        return Refused("What was sent is too large.", "Send less at once.", 413)
+    if status in (400, 415, 422):
+        detail = error.detail if isinstance(error, HTTPException) else ""
+        words = f" ({detail})" if detail and "Traceback" not in detail else ""
+        return Refused(f"What was sent cannot be read{words}.", "Correct the input and send it again.", 422)
+    if status == 429:
+        return Refused("Too many requests.", "Wait a moment and try again.", 429)
+    return Refused("Something went wrong on the server.", "Try again; if it stays, give the operator the request id.", 500)  # type: ignore[arg-type]
+
+
+def problem_response(refused: Refused, request_id: str) -> Response[bytes]:
+    """Return a refusal as an answer of the API."""
+    headers = {"retry-after": str(max(1, round(refused.retry_after_seconds)))} if refused.retry_after_seconds else {}
+    return Response(
+        msgspec.json.encode(problem_of(refused, request_id)),
+        status_code=refused.status,
+        media_type="application/problem+json",
+        headers=headers,
+    )

@@ -1,0 +1,74 @@
+"""Doors of signing in and out by link and form; the form's page is in pages/sign_in.py."""
+
+from litestar import Request, get, post
+from litestar.di import NamedDependency
+from litestar.params import FromPath
+from litestar.response import Redirect, Template
+from litestar.status_codes import HTTP_303_SEE_OTHER
+
+from caisey_core.domain.refused import Refused
+from caisey_core.domain.roles import Member
+from caisey_core.http.problems import RefusedError
+from caisey_core.http.who import address_of, cookie_name, session_cookie, signed_in
+from caisey_core.services import sign_in
+from caisey_core.services.house import House
+from caisey_core.services.members import WORKERS
+
+
+def home_of(member: Member) -> str:
+    """Return the page where this member's work begins."""
+    return f"/t/{member.tenant_slug}/" + ("queue" if member.role in WORKERS else "")
+
+
+def welcome(house: House, signed: sign_in.SignedIn, to: str = "") -> Redirect:
+    """Send a person who just signed in where they wanted to go."""
+    path = to if to.startswith(f"/t/{signed.member.tenant_slug}/") else home_of(signed.member)
+    return Redirect(path, status_code=HTTP_303_SEE_OTHER, cookies=[session_cookie(house.config, signed.token)])
+
+
+@get("/sign-in/{token:str}")
+async def link(
+    request: Request[None, None, None], token: FromPath[str], house: NamedDependency[House]
+) -> Redirect | Template:
+    """Open a sign-in link. A reusable one (demonstration) signs in at once; a one-time one asks for a click, so that a mail
+    scanner that follows links does not use it up."""
+    if house.config.demonstration:
+        return await _use(request, token, house)
+    return Template("sign_in_link.html", context={"token": token})
+
+
+@post("/sign-in/{token:str}")
+async def use_link(request: Request[None, None, None], token: FromPath[str], house: NamedDependency[House]) -> Redirect:
+    """Use a sign-in link."""
+    return await _use(request, token, house)
+
+
+async def _use(request: Request[None, None, None], token: str, house: House) -> Redirect:
+    outcome = await sign_in.by_link(house, token, address_of(request))
+    if isinstance(outcome, Refused):
+        raise RefusedError(outcome)
+    return welcome(house, outcome)
+
+
+@post("/t/{tenant:str}/sign-out")
+async def sign_out(
+    request: Request[None, None, None], member: NamedDependency[Member], house: NamedDependency[House]
+) -> Redirect:
+    """Sign this browser out."""
+    await sign_in.sign_out(house, member, request.cookies.get(cookie_name(house.config), ""))
+    return Redirect(
+        f"/t/{member.tenant_slug}/sign-in", status_code=HTTP_303_SEE_OTHER, cookies=[session_cookie(house.config, "")]
+    )
+
+
+@get("/")
+async def root(request: Request[None, None, None], house: NamedDependency[House]) -> Redirect:
+    """Send people where they belong: home, or to the sign-in page."""
+    member = await signed_in(house, request)
+    if member is not None:
+        return Redirect(home_of(member), status_code=HTTP_303_SEE_OTHER)
+    tenants = await house.catalogue.tenants.all()
+    return Redirect(f"/t/{tenants[0].slug}/sign-in", status_code=HTTP_303_SEE_OTHER)
+
+
+handlers = [link, use_link, root]

@@ -1,0 +1,80 @@
+"""Who asks: a browser's cookie for pages, a bearer token for the API; and whose tenant the address names."""
+
+from typing import Any
+from urllib.parse import urlsplit
+
+from litestar.connection import ASGIConnection
+from litestar.datastructures import Cookie
+
+from caisey_core.config import Config
+from caisey_core.domain.refused import Refused
+from caisey_core.domain.roles import Member
+from caisey_core.http.problems import RefusedError
+from caisey_core.services import sign_in
+from caisey_core.services.house import House
+from caisey_core.services.outcomes import NOT_FOUND
+
+Connection = ASGIConnection[Any, Any, Any, Any]
+
+
+def cookie_name(config: Config) -> str:
+    """Return the session cookie's name; over TLS it is bound to this host (RFC 6265bis, __Host- prefix)."""
+    return "__Host-caisey" if config.secure else "caisey"
+
+
+def session_cookie(config: Config, token: str) -> Cookie:
+    """Return the cookie that keeps a browser signed in; an empty token takes it away."""
+    return Cookie(
+        key=cookie_name(config),
+        value=token,
+        path="/",
+        httponly=True,
+        secure=config.secure,
+        samesite="lax",
+        max_age=0 if not token else config.sign_in_hours * 3600,
+    )
+
+
+def address_of(connection: Connection) -> str:
+    """Return the client's address as uvicorn knows it (behind a trusted proxy: the forwarded one)."""
+    return connection.client.host if connection.client is not None else ""
+
+
+async def signed_in(house: House, connection: Connection) -> Member | None:
+    """Return whose browser this is."""
+    token = connection.cookies.get(cookie_name(house.config), "")
+    return await sign_in.by_cookie(house, token) if token else None
+
+
+async def member_of_page(house: House, connection: Connection) -> Member:
+    """Return the signed-in member of the tenant in the address. Raises the refusal otherwise: strangers to this tenant get 404."""
+    member = await signed_in(house, connection)
+    slug = connection.path_params.get("tenant", "")
+    if member is None:
+        if await house.catalogue.tenants.by_slug(slug) is None:
+            raise RefusedError(NOT_FOUND)
+        raise RefusedError(sign_in.SIGN_IN_FIRST)
+    if member.tenant_slug != slug:
+        raise RefusedError(NOT_FOUND)
+    return member
+
+
+async def member_of_api(house: House, connection: Connection) -> Member:
+    """Return whose API token came with the request; cookies do not count here."""
+    scheme, _, token = connection.headers.get("authorization", "").partition(" ")
+    member = await sign_in.by_bearer(house, token.strip()) if scheme.lower() == "bearer" and token else None
+    if member is None:
+        raise RefusedError(
+            Refused("The API token is missing or not valid.", "Send it as “Authorization: Bearer …”.", 401)
+        )  # fmt: skip
+    if member.tenant_slug != connection.path_params.get("tenant", ""):
+        raise RefusedError(NOT_FOUND)
+    return member
+
+
+def same_origin(house: House, connection: Connection) -> bool:
+    """Say whether a browser's socket or stream comes from our own pages: browsers send cookies with foreign ones as well."""
+    origin = connection.headers.get("origin")
+    if origin is None:
+        return False
+    return urlsplit(origin).netloc == connection.headers.get("host") or origin == house.config.url

@@ -1,0 +1,1 @@
+"""Who is connected now: agent links, presence, watchers, running clocks."""

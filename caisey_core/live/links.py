@@ -1,0 +1,153 @@
+"""The agent links: who is connected, what is on its way to a device, and what of a device's frames is safe here.
+
+Frames to a device are numbered and kept until the device confirms them, so that a broken link loses nothing while this process
+lives. After a restart of the server the record says what was still to be done (services/reconnect.py).
+"""
+
+import asyncio
+import secrets
+from collections import deque
+from collections.abc import Callable
+from uuid import UUID
+
+from caisey_agent.protocol import frames as f
+from msgspec import Struct
+
+
+class Sending(Struct, frozen=True):
+    """A frame on its way."""
+
+    number: int
+    data: bytes
+
+
+class Connection:
+    """One open socket of a device: what waits to be written. The door's writer task empties it."""
+
+    def __init__(self) -> None:
+        self._waiting: deque[bytes] = deque()
+        self._wake = asyncio.Event()
+        self.closing: tuple[int, str] | None = None  # WebSocket close code and words
+
+    def write(self, data: bytes) -> None:
+        """Queue one message."""
+        self._waiting.append(data)
+        self._wake.set()
+
+    def close(self, code: int, reason: str) -> None:
+        """Close after what waits was written."""
+        if self.closing is None:
+            self.closing = (code, reason)
+        self._wake.set()
+
+    async def next(self) -> list[bytes] | None:
+        """Return what is to be written now, in order; None once it is time to close."""
+        while not self._waiting:
+            if self.closing is not None:
+                return None
+            self._wake.clear()
+            await self._wake.wait()
+        taken = list(self._waiting)
+        self._waiting.clear()
+        return taken
+
+
+class Link:
+    """A device's end of the line; outlives its sockets."""
+
+    def __init__(self, device: UUID, epoch: str) -> None:
+        self.device = device
+        self.epoch = epoch
+        self.connection: Connection | None = None
+        self._number = 0
+        self._unconfirmed: deque[Sending] = deque()
+        self._arriving: deque[tuple[int, asyncio.Future[None] | None]] = deque()
+        self.received = 0  # the device's highest number that is durable here
+        self._ack_scheduled = False
+
+    def send(self, frame: f.ToAgent) -> None:
+        """Send now, or as soon as the device is back."""
+        self._number += 1
+        data = f.encode(f.NumberedToAgent(number=self._number, frame=frame))
+        self._unconfirmed.append(Sending(self._number, data))
+        if self.connection is not None:
+            self.connection.write(data)
+
+    def confirmed(self, number: int) -> None:
+        """The device has everything up to this number."""
+        while self._unconfirmed and self._unconfirmed[0].number <= number:
+            self._unconfirmed.popleft()
+
+    def connect(self, connection: Connection, epoch: str, received: int) -> None:
+        """Take over with a new socket and send again what the device lacks. An older socket is told and closed."""
+        if self.connection is not None:
+            self.connection.close(f.CLOSE_REPLACED, "Another agent connected with this device's key.")
+        if epoch == self.epoch:
+            self.confirmed(received)
+        self._arriving.clear()
+        self.connection = connection
+        for sending in self._unconfirmed:
+            connection.write(sending.data)
+
+    def disconnect(self, connection: Connection) -> bool:
+        """Forget this socket; True if it was the current one."""
+        if self.connection is not connection:
+            return False
+        self.connection = None
+        return True
+
+    def arrived(self, number: int, durable: asyncio.Future[None] | None) -> None:
+        """Remember a frame of the device; it is confirmed once it and all before it are durable."""
+        self._arriving.append((number, durable))
+        if durable is None:
+            self._confirm_soon()
+        else:
+            durable.add_done_callback(lambda _: self._confirm_soon())
+
+    def _confirm_soon(self) -> None:
+        if not self._ack_scheduled:
+            self._ack_scheduled = True
+            asyncio.get_running_loop().call_later(0.02, self._confirm)
+
+    def _confirm(self) -> None:
+        self._ack_scheduled = False
+        before = self.received
+        while self._arriving:
+            number, durable = self._arriving[0]
+            if durable is not None and (not durable.done() or durable.cancelled() or durable.exception() is not None):
+                break
+            self.received = max(self.received, number)
+            self._arriving.popleft()
+        if self.received > before and self.connection is not None:
+            self.connection.write(f.encode(f.Ack(number=self.received)))
+
+
+class Links:
+    """All devices' links of this process."""
+
+    def __init__(self, changed: Callable[[UUID, bool], None] = lambda _device, _online: None) -> None:
+        self._epoch = secrets.token_hex(8)
+        self._links: dict[UUID, Link] = {}
+        self.changed = changed
+
+    def of(self, device: UUID) -> Link:
+        """Return the device's link, connected or not."""
+        link = self._links.get(device)
+        if link is None:
+            link = self._links[device] = Link(device, self._epoch)
+        return link
+
+    def online(self, device: UUID) -> bool:
+        """Say whether the device has an open socket."""
+        link = self._links.get(device)
+        return link is not None and link.connection is not None
+
+    def close_all(self, code: int, reason: str) -> None:
+        """Close every socket: the server stops, or cannot record."""
+        for link in self._links.values():
+            if link.connection is not None:
+                link.connection.close(code, reason)
+
+    def forget(self, device: UUID) -> None:
+        """Drop a removed device's link."""
+        self._links.pop(device, None)

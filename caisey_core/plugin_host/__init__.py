@@ -1,0 +1,1 @@
+"""Finds, checks, enables, runs and isolates plugins."""

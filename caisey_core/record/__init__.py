@@ -1,0 +1,1 @@
+"""Append-only, durable, verifiable: knows bytes and streams, not what they mean."""

@@ -1,0 +1,127 @@
+"""What a database must do for the record, and nothing more: SQLite now, PostgreSQL behind the same few methods.
+
+A store promises: *durability* – when `commit` returns, all of it survives a power cut; *atomicity* – a commit is there as a whole
+or not at all; *order* – commits become visible in the order of their calls. It never judges, hashes or signs.
+"""
+
+from collections.abc import Sequence
+from typing import Protocol
+from uuid import UUID
+
+from msgspec import Struct
+
+from caisey_core.record.commitment import Disclosure
+
+
+class RecordUnavailable(Exception):
+    """The record cannot be written now: a full disk, a failing store. Nothing of what failed counts as recorded."""
+
+
+class StreamSealed(Exception):
+    """The stream has its last event; nothing can follow it."""
+
+
+class UnknownTenant(Exception):
+    """The tenant has no record key in this store."""
+
+
+class StoreTrouble(Exception):
+    """The store cannot be opened; the message says why and what to do."""
+
+
+class TenantKey(Struct, frozen=True):
+    """A tenant's signing key as it is kept: the origin of its log, the public key, the sealed private key."""
+
+    tenant: UUID
+    origin: str
+    public: bytes
+    sealed: bytes
+
+
+class StreamHead(Struct, frozen=True):
+    """Where a stream stands: how many events, the frontier of its tree, whether it is sealed."""
+
+    stream: str
+    size: int
+    frontier: bytes
+    sealed: bool
+
+
+class LogHead(Struct, frozen=True):
+    """Where a tenant's log stands."""
+
+    size: int
+    frontier: bytes
+
+
+class Recorded(Struct, frozen=True):
+    """An event as it is kept. The disclosure is None where the event has no content, or where that was erased."""
+
+    position: int
+    event: bytes
+    disclosure: Disclosure | None
+
+
+class StreamWrite(Struct, frozen=True):
+    """Events that follow each other in one stream; `head` is where it stands after them."""
+
+    tenant: UUID
+    first: int
+    events: Sequence[tuple[bytes, Disclosure | None]]
+    head: StreamHead
+
+
+class LogLeaf(Struct, frozen=True):
+    """One leaf of a tenant's log: a stream had this size and this root."""
+
+    stream: str
+    size: int
+    root: bytes
+
+    def data(self) -> bytes:
+        """Return the bytes that are hashed into the log."""
+        return f"caisey log leaf v1\n{self.stream}\n{self.size}\n{self.root.hex()}\n".encode()
+
+
+class LogWrite(Struct, frozen=True):
+    """What one commit adds to a tenant's log, and the new signed checkpoint."""
+
+    tenant: UUID
+    first: int
+    leaves: Sequence[LogLeaf]
+    head: LogHead
+    note: str
+
+
+class Store(Protocol):
+    """A database of records. `commit`, `add_tenant` and `recover` are called from one thread; the rest from any."""
+
+    def add_tenant(self, key: TenantKey, note: str) -> None:
+        """Keep a tenant's key and the checkpoint of its empty log, durably."""
+
+    def tenants(self) -> list[TenantKey]:
+        """Return all tenants' keys."""
+
+    def commit(self, streams: Sequence[StreamWrite], logs: Sequence[LogWrite]) -> None:
+        """Write all of it, durably and atomically. Raises anything when it could not; `recover` is called before the next."""
+
+    def recover(self) -> None:
+        """Make the store writable again after a failed commit, and prove it by a durable write. Raises if it is not."""
+
+    def head(self, tenant: UUID, stream: str) -> StreamHead | None:
+        """Return where a stream stands, or None if it was never written."""
+
+    def heads(self, tenant: UUID) -> list[StreamHead]:
+        """Return all streams of a tenant in the order of their birth."""
+
+    def log_head(self, tenant: UUID) -> LogHead:
+        """Return where a tenant's log stands."""
+
+    def checkpoint(self, tenant: UUID) -> str:
+        """Return the newest signed checkpoint."""
+
+    def read(self, tenant: UUID, stream: str, start: int, limit: int) -> list[Recorded]:
+        """Return events from `start` on, in order; fewer than `limit` at the end."""
+
+    def close(self) -> None:
+        """Let go of everything."""

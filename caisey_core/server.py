@@ -1,0 +1,81 @@
+"""Runs the web application: one uvicorn process, uvloop, sans-io WebSockets, an exit that does not wait for open streams."""
+
+import asyncio
+import signal
+import socket
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from types import FrameType
+
+import uvicorn
+from msgspec.structs import replace
+
+from caisey_core.app import end_streams, make_app, open_house
+from caisey_core.config import Config
+from caisey_core.services.house import House
+
+Ready = Callable[[House], Awaitable[None]]
+
+
+class _Server(uvicorn.Server):
+    """Ends event streams and sockets first: uvicorn waits for them before it runs the application's shutdown."""
+
+    def __init__(self, config: uvicorn.Config, house: House) -> None:
+        super().__init__(config)
+        self._house = house
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        end_streams(self._house)
+        super().handle_exit(sig, frame)
+        self._captured_signals.clear()  # a stop that was asked for is no failure: do not raise the signal again
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """Return a listening socket; port 0 picks a free one. Raises OSError."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    found = socket.socket(family, socket.SOCK_STREAM)
+    found.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    found.bind((host, port))
+    found.listen(2048)
+    found.set_inheritable(False)
+    return found
+
+
+async def serve(folder: Path, config: Config, ready: Ready | None = None) -> None:
+    """Serve a data folder until SIGINT or SIGTERM. `ready` runs as soon as requests are answered.
+
+    Raises OSError if the address is taken, StoreTrouble and KeyTrouble if the folder cannot be opened.
+    """
+    listening = listen(config.host, config.port)
+    config = replace(config, port=listening.getsockname()[1])
+    house = await open_house(folder, config)
+    server = _Server(
+        uvicorn.Config(
+            make_app(house),
+            ws="websockets-sansio",
+            ws_max_size=1 << 20,
+            ws_per_message_deflate=False,
+            ws_ping_interval=75.0,
+            ws_ping_timeout=60.0,
+            http="httptools",
+            lifespan="on",
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            timeout_graceful_shutdown=5,
+            proxy_headers=bool(config.trusted_proxies),
+            forwarded_allow_ips=list(config.trusted_proxies),
+        ),
+        house,
+    )
+    serving = asyncio.create_task(server.serve(sockets=[listening]))
+    while not server.started and not serving.done():
+        await asyncio.sleep(0.005)
+    if ready is not None and not serving.done():
+        try:
+            await ready(house)
+        except BaseException:
+            server.handle_exit(signal.SIGTERM, None)
+            await serving
+            raise
+    await serving

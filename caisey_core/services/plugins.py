@@ -1,0 +1,35 @@
+"""Plugins as admins and other services see them."""
+
+from uuid import UUID
+
+from caisey_hookspecs import CommandView, Rejected, Shell, Unavailable
+
+from caisey_core.domain.refused import Refused
+from caisey_core.domain.roles import May, Member, refuse_unless
+from caisey_core.plugin_host.host import PluginFault
+from caisey_core.services.house import House, log
+from caisey_core.services.outcomes import bad_input
+from caisey_core.services.views import PluginView
+
+LIMIT_SECONDS = 0.5
+
+
+async def shell_view(house: House, tenant: UUID, shell: str, line: str) -> CommandView | Refused | None:
+    """Ask the shell plugin to look at a command. One that fails stops nobody's work: None, and the device still decides."""
+    try:
+        view = await house.plugins.call(
+            tenant, shell, Shell, lambda found: found.view(line), LIMIT_SECONDS, expect=CommandView
+        )
+    except (Unavailable, Rejected, PluginFault) as error:
+        log.warning("a shell plugin failed", plugin=shell, error=str(error))
+        return None
+    if view.complaint:
+        return bad_input("line", view.complaint, "Change the command.")
+    return view
+
+
+async def page(house: House, member: Member) -> tuple[PluginView, ...] | Refused:
+    """Return what is installed, and how it does for this tenant."""
+    if (refused := refuse_unless(member, May.SEE_PLUGINS)) is not None:
+        return refused
+    return tuple(await house.plugins.views(member.tenant))

@@ -1,0 +1,94 @@
+"""What was still to be done: when a device comes back, and when the server starts again."""
+
+from uuid import UUID
+
+from caisey_agent.protocol import frames as f
+
+from caisey_core.domain import events as e
+from caisey_core.domain.events import SERVER, Actor
+from caisey_core.live.news import News
+from caisey_core.live.roster import RosterDevice
+from caisey_core.services import screen, transfers
+from caisey_core.services.house import House
+from caisey_core.services.journal import STAMPED, OpenSession, durable
+from caisey_core.services.review import rows_of
+
+
+async def device_came(house: House, device: RosterDevice) -> None:
+    """Resume the device's sessions. What is sent twice does no harm: the device knows nonces and command ids."""
+    house.live.roster.set_online(device, True, house.clock.now())
+    house.live.news.tell(device.tenant, News("device", device.id))
+    actor = Actor("device", str(device.id), device.name)
+    for session in house.journal.of_device(device.id):
+        if not session.state.ended:
+            resumed = e.SessionResumed(actor=actor, at=STAMPED, reason="The device is connected again.")
+            house.journal.propose(session, resumed)
+            screen.refresh(house, session)
+
+
+async def send_again(house: House, session: OpenSession) -> None:
+    """After a restart of the server: tell the device again what the record says is not done yet."""
+    link = house.live.links.of(session.device)
+    state = session.state
+    if state.ended:
+        if state.consent is not None:
+            link.send(f.EndSession(session=session.id, outcome=state.state.value))
+        return
+    if state.ask is not None:
+        link.send(f.AskConsent(session=session.id, request=state.ask.request))
+    if state.running:
+        lines = {}
+        async for row in rows_of(house, session.tenant, session.id):
+            event = e.decode(row.event)
+            if isinstance(event, e.CommandAccepted) and event.command in state.running and row.disclosure is not None:
+                lines[event.command] = row.disclosure.texts[0]
+        for command in state.running:
+            if command in lines:
+                link.send(f.Run(session=session.id, command=command, line=lines[command], technician=state.technician_name))
+
+
+def device_went(house: House, device: RosterDevice) -> None:
+    """Note in the device's sessions that it is gone."""
+    house.live.roster.set_online(device, False, house.clock.now())
+    house.live.news.tell(device.tenant, News("device", device.id))
+    actor = Actor("device", str(device.id), device.name)
+    for session in house.journal.of_device(device.id):
+        if session.state.consent is not None and not session.state.ended:
+            gone = e.SessionInterrupted(actor=actor, at=STAMPED, reason="The device's connection was lost.")
+            house.journal.propose(session, gone)
+        screen.refresh(house, session)
+
+
+async def server_started(house: House) -> None:
+    """Load every unsealed session and say in its record that the server was gone."""
+    for tenant in await house.catalogue.tenants.all():
+        await house.journal.open_audit(tenant.id)
+        for head in await house.record.open_streams(tenant.id):
+            kind, _, name = head.stream.partition("/")
+            if kind == "session":
+                await _take_up(house, await house.journal.load(tenant.id, UUID(name)))
+
+
+async def _take_up(house: House, session: OpenSession) -> None:
+    if session.state.started is None:
+        house.journal.close(session)
+        return
+    device = house.live.roster.get(session.tenant, session.device)
+    if not session.state.ended:
+        if session.state.consent is not None:
+            stopped = e.SessionInterrupted(actor=SERVER, at=STAMPED, reason="The server was restarted.")
+            await durable(house.journal.propose(session, stopped))
+        if device is not None:
+            device.session = session.id
+    link = house.live.links.of(session.device)
+    link.received = max(link.received, session.state.frame)
+    await transfers.cancel_left_over(house, session)
+    await send_again(house, session)
+    house.projector.changed(session)
+
+
+async def record_resumed(house: House) -> None:
+    """The record can be written again: read anew what was held, and let the devices come back."""
+    for session in list(house.journal.open.values()):
+        await house.journal.load(session.tenant, session.id)
+        screen.refresh(house, session)

@@ -1,0 +1,228 @@
+"""A session's record as people read it: events and their disclosures become entries, commands and transfers."""
+
+from collections.abc import Iterable
+from uuid import UUID
+
+from msgspec.structs import replace
+
+from caisey_core.domain import events as e
+from caisey_core.record.store import Recorded
+from caisey_core.services.views import CommandCard, Entry, Participant, TransferCard
+
+SHOWN_OUTPUT = 64 * 1024  # bytes of a command's output in a page; the rest has an address of its own
+WITHHELD = "(no longer kept)"
+
+
+class Timeline:
+    """Folds a session's events into what pages show."""
+
+    def __init__(self) -> None:
+        self.entries: list[Entry] = []
+        self.commands: dict[UUID, CommandCard] = {}
+        self.transfers: dict[UUID, TransferCard] = {}
+        self.people: dict[str, Participant] = {}
+        self.notes = ""
+        self.checked = ""
+        self.unknown = 0
+        self._outputs: dict[UUID, bytearray] = {}
+        self._terminal: Entry | None = None
+
+    def finish(self) -> "Timeline":
+        """Put outputs and final states into the entries."""
+        for command, output in self._outputs.items():
+            if (card := self.commands.get(command)) is not None:
+                self.commands[command] = replace(card, output=output.decode(errors="replace"))
+        self.entries = [
+            replace(
+                entry,
+                command=self.commands[entry.command.id] if entry.command is not None else None,
+                transfer=self.transfers[entry.transfer.id] if entry.transfer is not None else None,
+            )
+            for entry in self.entries
+        ]
+        return self
+
+    def take(self, row: Recorded) -> None:
+        """Take the next event."""
+        event = e.decode(row.event)
+        texts = list(row.disclosure.texts) if row.disclosure is not None else None
+        if isinstance(event, e.Unknown):
+            self.unknown += 1
+            self._add(row, event, "state", event.kind, f"An event that this version does not know: {event.kind}")
+            return
+        said = _said(event, texts)
+        if not isinstance(event, e.OutputReceived | e.TerminalTyped):
+            self._terminal = None
+        match event:
+            case e.SessionRequested():
+                self._person(event.technician_name, "technician", event.at)
+                scopes = ", ".join(event.scopes)
+                self._add(row, event, "consent", "requested", f"{event.technician_name} asked for a session ({scopes})", said[0])
+            case e.ConsentAsked():
+                if len(self.entries) > 1:
+                    self._add(row, event, "consent", "asked", f"{event.actor.name} asked again, for more")
+            case e.PromptShown():
+                self._add(row, event, "consent", "shown", "The prompt was shown on the device")
+            case e.Nudged():
+                self._person(event.actor.name, "dispatcher", event.at)
+                self._add(row, event, "consent", "nudged", f"{event.actor.name} nudged", said[0])
+            case e.ConsentGranted():
+                self._person(event.who, "end user", event.at)
+                minutes = (event.until - event.at) // 60_000_000
+                skew = abs(event.skew_us) // 1_000_000
+                clock = f" The device's clock was {skew} s off." if skew > 5 else ""
+                self._add(row, event, "consent", "granted", f"{event.who} agreed for {minutes} minutes: {', '.join(event.scopes)}.{clock}")  # fmt: skip  # noqa: E501
+            case e.ConsentDenied():
+                self._person(event.who, "end user", event.at)
+                self._add(row, event, "consent", "denied", f"{event.who} said no")
+            case e.ConsentPostponed():
+                self._person(event.who, "end user", event.at)
+                self._add(row, event, "consent", "postponed", f"{event.who} asked to be asked later")
+            case e.RequestExpired():
+                self._add(row, event, "consent", "expired", "Nobody answered in time")
+            case e.RequestCancelled():
+                self._add(row, event, "consent", "cancelled", f"{event.actor.name} took the request back", said[0])
+            case e.ConsentWithdrawn():
+                self._person(event.who, "end user", event.at)
+                self._add(row, event, "consent", "withdrawn", f"{event.who} stopped the session")
+            case e.ConsentEnded():
+                self._add(row, event, "consent", "ended", "The agreed time was over")
+            case e.CommandAccepted():
+                self._person(event.actor.name, "technician", event.at)
+                card = CommandCard(
+                    id=event.command, position=row.position, line=said[0], by=event.actor.name, at=event.at, state="accepted"
+                )  # fmt: skip
+                self.commands[event.command] = card
+                self._add(row, event, "commands", "command", said[0], command=card)
+            case e.CommandStarted():
+                self._change(event.command, state="running")
+            case e.OutputReceived():
+                self._output(row, event, texts[0] if texts else None)
+            case e.OutputCut():
+                self._change(event.command, cut=event.size)
+            case e.CommandFinished():
+                self._change(
+                    event.command, state="finished", exit_code=event.exit_code, duration_ns=event.duration_ns,
+                    directory=said[0], receipt=True,
+                )  # fmt: skip
+            case e.CommandInterrupted():
+                self._add(row, event, "commands", "interrupted", f"{event.actor.name} stopped what was running")
+            case e.NotRun():
+                if event.subject is not None and event.subject in self.commands:
+                    self._change(event.subject, state="lost" if event.lost else "not run", reason=event.reason)
+                elif event.subject is not None and event.subject in self.transfers:
+                    self._move(event.subject, state="failed", reason=event.reason)
+                self._add(row, event, "state", "not run", f"The device did not do it: {event.reason}")
+            case e.TerminalTyped():
+                self._person(event.actor.name, "technician", event.at)
+                text = f"({event.count} characters, not shown: the terminal did not echo)" if event.hidden else said[0]
+                self._add(row, event, "terminal", "typed", f"{event.actor.name} typed", text, size=event.count)
+            case e.TransferAccepted():
+                self._person(event.actor.name, "technician", event.at)
+                transfer = TransferCard(
+                    id=event.transfer, position=row.position, direction=event.direction, path=said[0], by=event.actor.name,
+                    at=event.at, size=event.size, content=event.content.hex(), state="running",
+                )  # fmt: skip
+                self.transfers[event.transfer] = transfer
+                way = "to" if event.direction == "upload" else "from"
+                self._add(row, event, "files", event.direction, f"File {way} the device: {said[0]}", transfer=transfer)
+            case e.TransferFinished():
+                self._move(event.transfer, state="finished", size=event.size, done=event.size, content=event.content.hex())
+            case e.TransferFailed():
+                self._move(event.transfer, state="failed", reason=event.reason)
+            case e.TransferCancelled():
+                self._move(event.transfer, state="cancelled", reason=event.reason)
+            case e.Reassigned():
+                self._person(event.actor.name, "dispatcher", event.at)
+                self._person(event.to_name, "technician", event.at)
+                self._add(row, event, "people", "reassigned", f"From {event.from_name} to {event.to_name}", said[0])
+            case e.ShellStarted():
+                self._add(row, event, "state", "shell", f"{event.shell} started as {event.account}")
+            case e.ShellEnded():
+                self._add(row, event, "state", "shell ended", f"The shell ended: {event.reason}")
+            case e.SessionInterrupted():
+                self._add(row, event, "state", "interrupted", f"Interrupted: {event.reason}")
+            case e.SessionResumed():
+                self._add(row, event, "state", "resumed", f"Resumed: {event.reason}")
+            case e.SessionCompleted():
+                self.notes, self.checked = said[0], said[1]
+                self._person(event.actor.name, "technician", event.at)
+                self._add(row, event, "state", "completed", f"{event.actor.name} finished: {event.resolution}", said[0])
+            case e.Sealed():
+                self._add(row, event, "state", "sealed", f"The record was sealed after {event.events} events")
+            case e.TerminalResized():
+                pass
+
+    def _output(self, row: Recorded, event: e.OutputReceived, data: bytes | None) -> None:
+        if event.command is not None:
+            if (card := self.commands.get(event.command)) is not None:
+                kept = self._outputs.setdefault(event.command, bytearray())
+                if data is not None and len(kept) < SHOWN_OUTPUT:
+                    kept += data[: SHOWN_OUTPUT - len(kept)]
+                self.commands[event.command] = replace(card, output_size=card.output_size + event.output.size)
+            return
+        text = data.decode(errors="replace") if data is not None else WITHHELD
+        last = self.entries[-1] if self.entries else None
+        if last is not None and last is self._terminal and len(last.body) < SHOWN_OUTPUT:
+            self.entries[-1] = replace(last, body=last.body + text, body_size=last.body_size + event.output.size)
+        else:
+            self._add(row, event, "terminal", "output", "Terminal output", text, size=event.output.size)
+        self._terminal = self.entries[-1]
+
+    def _add(
+        self,
+        row: Recorded,
+        event: e.AnyEvent | e.Unknown,
+        group: str,
+        kind: str,
+        title: str,
+        body: str = "",
+        *,
+        size: int = 0,
+        command: CommandCard | None = None,
+        transfer: TransferCard | None = None,
+    ) -> None:
+        self.entries.append(
+            Entry(
+                position=row.position, at=event.at, group=group, kind=kind, actor=event.actor.name, title=title, body=body,  # type: ignore[arg-type]
+                body_size=size or len(body.encode()), command=command, transfer=transfer,
+            )
+        )  # fmt: skip
+
+    def _change(self, command: UUID, **changes: object) -> None:
+        if (card := self.commands.get(command)) is not None:
+            self.commands[command] = replace(card, **changes)
+
+    def _move(self, transfer: UUID, **changes: object) -> None:
+        if (card := self.transfers.get(transfer)) is not None:
+            self.transfers[transfer] = replace(card, **changes)
+
+    def _person(self, name: str, role: str, at: int) -> None:
+        before = self.people.get(name)
+        self.people[name] = (
+            replace(before, last_at=at) if before is not None else Participant(name=name, role=role, first_at=at, last_at=at)
+        )
+
+
+def _said(event: e.AnyEvent, texts: list[bytes] | None) -> list[str]:
+    """Return the texts of an event's content fields in order; what is no longer kept is said to be so."""
+    found = iter(texts or ())
+    said = []
+    for name in event.__struct_fields__:
+        value = getattr(event, name)
+        if isinstance(value, e.Content):
+            if not value.root:
+                said.append("")
+            elif texts is None:
+                said.append(WITHHELD)
+            else:
+                said.append(next(found).decode(errors="replace"))
+    return said
+
+
+def fold(rows: Iterable[Recorded]) -> Timeline:
+    """Return the timeline of a whole session."""
+    timeline = Timeline()
+    for row in rows:
+        timeline.take(row)
+    return timeline.finish()

@@ -1,0 +1,370 @@
+"""What the pages and the API show: plain values, made by services, rendered by doors. Times are UTC microseconds."""
+
+from typing import Literal
+from uuid import UUID
+
+from caisey_agent.protocol.frames import Facts
+from caisey_hookspecs import SignInForm
+from msgspec import Struct
+
+from caisey_core.domain.events import Priority, Resolution
+from caisey_core.domain.roles import Member, Role
+from caisey_core.domain.session import State
+
+
+Pending = Literal["", "consent", "work", "interrupted"]
+
+
+class View(Struct, frozen=True, kw_only=True):
+    """Base of all views."""
+
+
+class Choice(View, frozen=True):
+    """One line of a select box."""
+
+    id: UUID
+    name: str
+
+
+class AssignmentView(View, frozen=True):
+    id: UUID
+    device: UUID
+    device_name: str
+    client: UUID
+    client_name: str
+    technician: UUID
+    technician_name: str
+    priority: Priority
+    reason: str
+    due_at: int | None
+    assigned_at: int
+    assigned_by: str
+    closed_at: int | None = None
+    online: bool = False
+    session: "SessionCard | None" = None  # the open session of this device
+
+
+class SessionCard(View, frozen=True):
+    """A session on the board, in a queue, on a device."""
+
+    id: UUID
+    device: UUID
+    device_name: str
+    client: UUID
+    client_name: str
+    technician: UUID
+    technician_name: str
+    state: State
+    reason: str
+    scopes: tuple[str, ...]
+    requested_at: int
+    shown_at: int | None = None  # since when the prompt is on the screen
+    postponed_until: int | None = None
+    expires_at: int | None = None  # no answer by then is a no
+    granted_at: int | None = None
+    who: str = ""  # who agreed at the device
+    until: int | None = None
+    consent_over: bool = False
+    ended_at: int | None = None
+    resolution: Resolution | None = None
+    connected: bool = True
+    running: int = 0  # commands now
+    commands: int = 0
+    sealed: bool = False
+
+
+class DeviceRow(View, frozen=True):
+    """A device in the list. `pending` says what waits for somebody: consent, assignment, interrupted, reboot; empty: nothing."""
+
+    id: UUID
+    name: str
+    client: UUID
+    client_name: str
+    online: bool
+    last_seen: int | None
+    user: str
+    system: str
+    platform: str
+    assignment: AssignmentView | None
+    session: SessionCard | None
+    pending: Pending
+
+
+class Counts(View, frozen=True):
+    devices: int
+    online: int
+    offline: int
+    waiting_consent: int
+    active: int
+    interrupted: int
+    assigned: int
+
+
+class DeviceGroup(View, frozen=True):
+    client: UUID
+    client_name: str
+    devices: int  # of this client that match, on all pages
+    online: int
+    rows: tuple[DeviceRow, ...]
+
+
+class DeviceFilter(View, frozen=True):
+    """Filters of the device list; they live in the address."""
+
+    q: str = ""
+    client: UUID | None = None
+    status: Literal["", "online", "offline"] = ""
+    pending: Pending = ""
+    technician: UUID | None = None
+    after: str = ""  # cursor of the next page
+
+
+class DevicesPage(View, frozen=True):
+    filter: DeviceFilter
+    counts: Counts
+    groups: tuple[DeviceGroup, ...]
+    matches: int
+    next: str  # cursor, empty on the last page
+    clients: tuple[Choice, ...]
+    technicians: tuple[Choice, ...]
+
+
+class DevicePage(View, frozen=True):
+    row: DeviceRow
+    facts: Facts | None
+    facts_at: int | None
+    enrolled_at: int
+    installer: str
+    key: str  # fingerprint of the device's key
+    assignments: tuple[AssignmentView, ...]
+    sessions: tuple[SessionCard, ...]
+    clients: tuple[Choice, ...]
+    technicians: tuple[Choice, ...]
+
+
+class SessionFilter(View, frozen=True):
+    client: UUID | None = None
+    technician: UUID | None = None
+    q: str = ""
+
+
+class Board(View, frozen=True):
+    filter: SessionFilter
+    pending: tuple[SessionCard, ...]  # requested and pending consent, longest waiting first
+    active: tuple[SessionCard, ...]
+    interrupted: tuple[SessionCard, ...]
+    done: tuple[SessionCard, ...]  # ended, newest first, 50 at most
+    clients: tuple[Choice, ...]
+    technicians: tuple[Choice, ...]
+
+
+class QueuePage(View, frozen=True):
+    mine: tuple[AssignmentView, ...]
+    sessions: tuple[SessionCard, ...]  # mine that are open
+
+
+class CommandCard(View, frozen=True):
+    id: UUID
+    position: int
+    line: str
+    by: str
+    at: int
+    state: Literal["accepted", "running", "finished", "not run", "lost"]
+    output: str = ""  # the first 64 KiB, decoded with replacement characters
+    output_size: int = 0
+    cut: int = 0  # bytes that were not kept
+    exit_code: int | None = None
+    duration_ns: int | None = None
+    directory: str = ""
+    reason: str = ""  # why it did not run
+    receipt: bool = False  # the device signed a receipt
+
+
+class TransferCard(View, frozen=True):
+    id: UUID
+    position: int
+    direction: Literal["upload", "download"]
+    path: str
+    by: str
+    at: int
+    size: int
+    content: str  # SHA-256, hexadecimal
+    state: Literal["running", "finished", "failed", "cancelled"]
+    done: int = 0  # bytes so far
+    reason: str = ""
+
+
+class SessionPage(View, frozen=True):
+    """The technician's session."""
+
+    card: SessionCard
+    row: DeviceRow
+    facts: Facts | None
+    commands: tuple[CommandCard, ...]
+    transfers: tuple[TransferCard, ...]
+    people: tuple[str, ...]
+    mine: bool  # this member may work in it
+    why_not: str  # where not: the reason
+    technicians: tuple[Choice, ...]
+    largest_file: int
+
+
+class Entry(View, frozen=True):
+    """One line of the review's timeline. `text` is a sentence; `body` what was said, typed or put out."""
+
+    position: int
+    at: int
+    group: Literal["commands", "terminal", "files", "consent", "people", "state"]
+    kind: str
+    actor: str
+    title: str
+    body: str = ""
+    body_size: int = 0
+    command: CommandCard | None = None
+    transfer: TransferCard | None = None
+
+
+class Proof(View, frozen=True):
+    """The verdict on a session's record."""
+
+    ok: bool
+    sentence: str  # "Verified: 214 events, consent 10:42:07 before the first command 10:42:31, device co-signed"
+    proved: tuple[str, ...]
+    broken: str = ""  # where not: session, event and time
+
+
+class Participant(View, frozen=True):
+    name: str
+    role: str  # "technician", "end user", "dispatcher"
+    first_at: int
+    last_at: int
+
+
+class ReviewPage(View, frozen=True):
+    card: SessionCard
+    notes: str
+    checked: str
+    duration_us: int | None  # from consent to the end
+    participants: tuple[Participant, ...]
+    entries: tuple[Entry, ...]
+    commands: int
+    files: int
+    events: int
+    proof: Proof
+
+
+class InstallerView(View, frozen=True):
+    id: UUID
+    client: UUID | None
+    client_name: str  # "All clients" for the tenant
+    device_name: str
+    created_at: int
+    created_by: str
+    expires_at: int | None
+    uses_left: int | None
+    state: Literal["valid", "expired", "used up", "revoked"]
+    enrolled: tuple[Choice, ...]  # devices
+
+
+class ClientView(View, frozen=True):
+    id: UUID
+    name: str
+    devices: int
+    online: int
+
+
+class MemberView(View, frozen=True):
+    id: UUID
+    name: str
+    email: str
+    role: Role
+    open_assignments: int
+    open_sessions: int
+
+
+class NoticeView(View, frozen=True):
+    id: UUID
+    title: str
+    text: str
+    link: str
+    urgency: Literal["normal", "high", "urgent"]
+    at: int
+    read: bool
+
+
+class PluginView(View, frozen=True):
+    name: str
+    title: str
+    version: str
+    kinds: tuple[str, ...]
+    enabled: bool
+    state: Literal["ok", "failing", "broken"]
+    detail: str
+
+
+class AuditEntry(View, frozen=True):
+    position: int
+    at: int
+    actor: str
+    kind: str
+    sentence: str
+
+
+class AuditPage(View, frozen=True):
+    entries: tuple[AuditEntry, ...]
+    next: int | None
+    proof: Proof | None
+
+
+class Hit(View, frozen=True):
+    """One result of the search box."""
+
+    kind: Literal["device", "client", "session", "member", "page"]
+    title: str
+    detail: str
+    link: str
+
+
+class NewMember(View, frozen=True):
+    """A member just made, and the link for the first sign-in: shown once."""
+
+    view: MemberView
+    link: str
+
+
+class NewInstaller(View, frozen=True):
+    """An installer just made: token and command are shown once."""
+
+    view: InstallerView
+    token: str
+    command: str
+
+
+class Way(View, frozen=True):
+    """One way to sign in, with its form, or a link to a provider."""
+
+    plugin: str
+    title: str
+    form: SignInForm | None
+    redirect: str = ""
+    trouble: str = ""  # why it cannot be used now
+
+
+class SignInPage(View, frozen=True):
+    tenant_slug: str
+    tenant_name: str
+    ways: tuple[Way, ...]
+
+
+class SignedIn(View, frozen=True):
+    """A browser is signed in: the token goes into its cookie."""
+
+    token: str
+    member: Member
+
+
+class KeysPage(View, frozen=True):
+    """What an outsider needs to check this tenant's records."""
+
+    vkey: str
+    checkpoint: str

@@ -1,0 +1,67 @@
+"""The contract between Caisey and its plugins: import what you need from here.
+
+A complete notifier:
+
+    from caisey_hookspecs import Context, Delivery, NoSettings, Notice, Notifier, PluginInfo, hookimpl
+
+    class Console(Notifier):
+        async def deliver(self, notice: Notice) -> Delivery:
+            print(notice.title)
+            return Delivery(delivered=True)
+
+    @hookimpl
+    def caisey_plugin() -> PluginInfo:
+        return PluginInfo(name="console", title="Console", version="1.0", kinds=("notifier",))
+
+    @hookimpl
+    def caisey_notifier(context: Context[NoSettings]) -> Notifier:
+        return Console()
+"""
+
+from caisey_hookspecs.identity import (
+    Attempt,
+    Field,
+    Identified,
+    Identity,
+    NotIdentified,
+    SignInForm,
+    SignInRedirect,
+)
+from caisey_hookspecs.notifier import Delivery, InPage, Notice, Notifier
+from caisey_hookspecs.plugin import (
+    Change,
+    Check,
+    Clock,
+    Context,
+    CoreEvent,
+    Entry,
+    Http,
+    HttpAnswer,
+    IncomingRequest,
+    Kind,
+    NoSettings,
+    PluginInfo,
+    Rejected,
+    Reporter,
+    Secret,
+    Store,
+    Unavailable,
+    hookimpl,
+    hookspec,
+)
+from caisey_hookspecs.shell import (
+    CommandEnd,
+    CommandView,
+    EndpointShell,
+    Launch,
+    Shell,
+    ShellListener,
+    Size,
+)
+
+__all__ = [
+    "Attempt", "Change", "Check", "Clock", "CommandEnd", "CommandView", "Context", "CoreEvent", "Delivery", "EndpointShell",
+    "Entry", "Field", "Http", "HttpAnswer", "Identified", "Identity", "InPage", "IncomingRequest", "Kind", "Launch",
+    "NoSettings", "NotIdentified", "Notice", "Notifier", "PluginInfo", "Rejected", "Reporter", "Secret", "Shell",
+    "ShellListener", "SignInForm", "SignInRedirect", "Size", "Store", "Unavailable", "hookimpl", "hookspec",
+]  # fmt: skip
