@@ -59,7 +59,7 @@ async def open_house(folder: Path, config: Config, clock: Clock | None = None) -
     record = Record(SqliteStore.open(folder / "record.db"), master)
     catalogue = await Catalogue.open(folder / "catalogue.db")
     await record.start()
-    plugins = PluginHost(catalogue.plugin_store, clock)
+    plugins = PluginHost(catalogue.plugin_store)
     house = House(config, folder, clock, catalogue, record, plugins, Live())
     house.journal = Journal(record, clock)
     house.projector = Projector(catalogue)

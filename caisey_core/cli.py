@@ -30,11 +30,12 @@ def main(arguments: list[str] | None = None) -> int:
 
 def _trouble() -> tuple[type[Exception], ...]:
     """What is told in words: imported late, so that `caisey --help` is quick."""
+    from caisey_core.catalogue.outcomes import CatalogueTrouble
     from caisey_core.config import ConfigError
     from caisey_core.record.keys import KeyTrouble
     from caisey_core.record.store import StoreTrouble
 
-    return (ConfigError, KeyTrouble, StoreTrouble)
+    return (CatalogueTrouble, ConfigError, KeyTrouble, StoreTrouble)
 
 
 def _fail(message: str) -> int:

@@ -70,7 +70,7 @@ async def assignment(house: House, member: Member, device: RosterDevice, to: Mem
     )
     if refused is not None:
         return refused
-    await house.catalogue.assignments.move(member.tenant, given.id, to.id)
+    await house.catalogue.assignments.move(member.tenant, given.id, to.id, to.name)
     device.assignment = replace(given, technician=to.id, technician_name=to.name)
     tell(house, device)
     notices.later(

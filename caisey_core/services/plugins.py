@@ -1,5 +1,6 @@
 """Plugins as admins and other services see them."""
 
+from typing import Literal
 from uuid import UUID
 
 from caisey_hookspecs import CommandView, Rejected, Shell, Unavailable
@@ -12,6 +13,7 @@ from caisey_core.services.outcomes import bad_input
 from caisey_core.services.views import PluginView
 
 LIMIT_SECONDS = 0.5
+KINDS = ("identity", "shell", "notifier")
 
 
 async def shell_view(house: House, tenant: UUID, shell: str, line: str) -> CommandView | Refused | None:
@@ -32,4 +34,22 @@ async def page(house: House, member: Member) -> tuple[PluginView, ...] | Refused
     """Return what is installed, and how it does for this tenant."""
     if (refused := refuse_unless(member, May.SEE_PLUGINS)) is not None:
         return refused
-    return tuple(await house.plugins.views(member.tenant))
+    enabled = {name for kind in KINDS for name in await house.plugins.enabled(member.tenant, kind)}
+    views = []
+    for name, one in house.plugins.installed.items():
+        health = house.plugins.health(member.tenant, name)
+        info = one.info
+        state: Literal["ok", "failing", "broken"] = "broken" if info is None else "failing" if health.hangs else "ok"
+        detail = one.verdict if info is None else health.last_error
+        views.append(
+            PluginView(
+                name=name,
+                title=info.title if info is not None else name,
+                version=info.version if info is not None else "",
+                kinds=info.kinds if info is not None else (),
+                enabled=name in enabled,
+                state=state,
+                detail=detail,
+            )
+        )
+    return tuple(views)

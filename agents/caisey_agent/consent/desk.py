@@ -1,0 +1,234 @@
+"""The desk where the person is asked: takes questions in, gives signed answers out, shows what goes on. Prompts stand on it."""
+
+import asyncio
+import hashlib
+import time
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from uuid import UUID
+
+import msgspec
+from caisey_agent.consent.ledger import Agreed, Asked, Ledger, Until
+from caisey_agent.home import Config
+from caisey_agent.protocol import consent, frames as f
+from caisey_agent.protocol.consent import ConsentAnswer, ConsentRequest, ConsentWithdrawal, How, Scope
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from msgspec.structs import replace
+
+LATER_SECONDS = 600
+SHOWN_COMMANDS = 8
+
+
+@dataclass
+class Doing:
+    """What a session does now, for the person to see."""
+
+    now: list[tuple[UUID, str]] = field(default_factory=list)
+    last: deque[str] = field(default_factory=lambda: deque(maxlen=SHOWN_COMMANDS))
+    terminal: bool = False
+    technician: str = ""
+
+
+@dataclass
+class Ended:
+    """What is left to show of a session that is over: the receipt."""
+
+    tenant: str
+    technician: str
+    reason: str
+    outcome: str
+    ended_at: float
+    commands: list[str]
+    fingerprint: str  # of the signed consent
+
+
+class Desk:
+    """One for the device. Methods run on the agent's loop; `changed` wakes the prompts."""
+
+    def __init__(
+        self, config: Config, ledger: Ledger, key: Ed25519PrivateKey, send: Callable[[f.ToServer], None], person: str
+    ) -> None:
+        self._config, self._ledger, self._key, self._send = config, ledger, key, send
+        self.person = person
+        self.how: How = "page"
+        self.doing: dict[UUID, Doing] = {}
+        self.ended: deque[Ended] = deque(maxlen=5)
+        self.changed: list[Callable[[], None]] = []
+        self.on_agreed: Callable[[UUID], None] = lambda _session: None
+        self.on_withdrawn: Callable[[UUID], "asyncio.Future[None] | None"] = lambda _session: None
+
+    def tell(self) -> None:
+        """Something is to be shown differently."""
+        for changed in self.changed:
+            changed()
+
+    # --- questions ---------------------------------------------------------------------------------------------------
+
+    def ask(self, session: UUID, data: bytes) -> str:
+        """Take a question; returns why it cannot be asked, or nothing."""
+        page = self._ledger.page(session)
+        if (page.asked is not None and page.asked.request == data) or (page.agreed is not None and page.agreed.request == data):
+            return ""  # the server asks again what it asked before: after a restart it cannot know
+        try:
+            request = consent.decode_request(data)
+        except msgspec.DecodeError:
+            return "The question does not decode."
+        if request.session != session or request.server != self._config.server:
+            return "The question is for another session or from another server."
+        if page.over:
+            return "This session is over on this device."
+        if not self._ledger.use_nonce(request.nonce):
+            return "This question was asked before."
+        self._ledger.change(session, asked=Asked(request=data, until=Until.after(request.answer_within_seconds)))
+        if self._config.unattended_scopes and set(request.scopes) <= set(self._config.unattended_scopes):
+            self.answer(session, "granted", tuple(request.scopes), request.duration_seconds, how="policy")
+            return ""
+        self._send(f.PromptShown(session=session, how=self.how, at=_now()))
+        self.tell()
+        return ""
+
+    def nudge(self, session: UUID, message: str) -> None:
+        """Show a waiting question again, with a message."""
+        page = self._ledger.page(session)
+        if page.asked is not None:
+            self._ledger.change(session, asked=replace(page.asked, again=None, message=message))
+            self._send(f.PromptShown(session=session, how=self.how, at=_now()))
+            self.tell()
+
+    def cancel(self, session: UUID, reason: str) -> None:
+        """The question is no longer needed."""
+        page = self._ledger.page(session)
+        if page.asked is not None:
+            if page.agreed is None:
+                self._ledger.forget(session)
+            else:
+                self._ledger.change(session, asked=None)
+            self.tell()
+
+    def waiting(self) -> list[tuple[ConsentRequest, Asked]]:
+        """Return the questions to show now."""
+        found = [(page.asked, page) for page in self._ledger.pages.values() if page.asked is not None]
+        return [
+            (consent.decode_request(asked.request), asked)
+            for asked, _ in found
+            if asked.until.left() > 0 and (asked.again is None or asked.again.left() <= 0)
+        ]
+
+    def tick(self) -> None:
+        """Let old questions go and show postponed ones again; called every second."""
+        for page in list(self._ledger.pages.values()):
+            asked = page.asked
+            if asked is None:
+                continue
+            if asked.until.left() <= 0:
+                self.cancel(page.session, "nobody answered")
+            elif asked.again is not None and asked.again.left() <= 0:
+                self._ledger.change(page.session, asked=replace(asked, again=None))
+                self._send(f.PromptShown(session=page.session, how=self.how, at=_now()))
+                self.tell()
+
+    # --- answers -----------------------------------------------------------------------------------------------------
+
+    def answer(
+        self, session: UUID, decision: str, scopes: tuple[Scope, ...] = (), duration_seconds: int = 0, *, how: How | None = None
+    ) -> bool:
+        """Take the person's answer, sign and keep it; False if nothing was asked (any more)."""
+        asked = self._ledger.page(session).asked
+        if asked is None or asked.until.left() <= 0 or decision not in ("granted", "denied", "later"):
+            return False
+        request = consent.decode_request(asked.request)
+        granted = tuple(s for s in request.scopes if s in scopes and s in self._config.scopes)
+        seconds = min(max(duration_seconds, 60), request.duration_seconds)
+        if decision == "granted" and not granted:
+            return False
+        statement = msgspec.msgpack.encode(
+            ConsentAnswer(
+                session=session,
+                request=hashlib.sha256(asked.request).digest(),
+                decision=decision,  # type: ignore[arg-type]
+                scopes=granted if decision == "granted" else (),
+                duration_seconds=seconds if decision == "granted" else 0,
+                later_seconds=LATER_SECONDS if decision == "later" else 0,
+                who=self.person,
+                how=how or self.how,
+                at=_now(),
+                device=self._config.device,
+            )
+        )
+        signature = consent.sign(self._key, asked.request, statement)
+        if decision == "granted":
+            agreed = Agreed(
+                request=asked.request,
+                answer=statement,
+                signature=signature,
+                scopes=granted,
+                until=Until.after(seconds),
+                technician=request.technician,
+                reason=request.reason,
+            )
+            self._ledger.change(session, asked=None, agreed=agreed)
+            self.doing.setdefault(session, Doing()).technician = request.technician
+            self.on_agreed(session)
+        elif decision == "later":
+            patience = request.answer_within_seconds
+            later = replace(
+                asked, again=Until.after(LATER_SECONDS), until=Until.after(LATER_SECONDS + patience), message=""
+            )  # fmt: skip
+            self._ledger.change(session, asked=later)
+        elif self._ledger.page(session).agreed is None:
+            self._ledger.change(session, asked=None, over="the person said no")
+        else:
+            self._ledger.change(session, asked=None)
+        self._send(f.Answered(session=session, answer=statement, signature=signature))
+        if self._ledger.page(session).over:
+            self._ledger.forget(session)
+        self.tell()
+        return True
+
+    async def withdraw(self, session: UUID) -> bool:
+        """The person stops the session: first everything of it ends, then it is signed and told."""
+        agreed = self._ledger.page(session).agreed
+        if agreed is None or self._ledger.page(session).over:
+            return False
+        self._ledger.change(session, over="the person stopped it", asked=None)
+        self.tell()
+        stopping = self.on_withdrawn(session)
+        if stopping is not None:
+            await stopping
+        statement = msgspec.msgpack.encode(
+            ConsentWithdrawal(session=session, who=self.person, how=self.how, at=_now(), device=self._config.device)
+        )
+        signature = consent.sign(self._key, agreed.request, statement)
+        self._send(f.Withdrew(session=session, withdrawal=statement, signature=signature))
+        self.close(session, "You stopped it.")
+        self._send(f.SessionClosed(session=session))
+        return True
+
+    def close(self, session: UUID, outcome: str) -> None:
+        """Move a session to the receipts."""
+        agreed = self._ledger.page(session).agreed
+        doing = self.doing.pop(session, Doing())
+        if agreed is not None:
+            request = consent.decode_request(agreed.request)
+            self.ended.appendleft(
+                Ended(
+                    tenant=request.tenant, technician=doing.technician or agreed.technician, reason=agreed.reason, outcome=outcome,
+                    ended_at=time.time(), commands=list(doing.last),
+                    fingerprint=hashlib.sha256(agreed.answer).hexdigest()[:32],
+                )
+            )  # fmt: skip
+        self._ledger.forget(session)
+        self.tell()
+
+    def active(self) -> list[tuple[UUID, Agreed, Doing]]:
+        """Return the sessions that may work now."""
+        return [
+            (page.session, page.agreed, self.doing.setdefault(page.session, Doing(technician=page.agreed.technician)))
+            for page in self._ledger.pages.values()
+            if page.agreed is not None and not page.over
+        ]
+
+
+def _now() -> int:
+    return time.time_ns() // 1000

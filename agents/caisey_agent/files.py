@@ -1,0 +1,188 @@
+"""Files to and from this device: limited, hashed while they move, put in place only when they are complete and right."""
+
+import asyncio
+import hashlib
+import os
+import pwd
+import secrets
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import BinaryIO
+from uuid import UUID
+
+import msgspec
+from caisey_agent.home import Config
+from caisey_agent.protocol import frames as f, receipt
+
+PROGRESS = 256 * 1024  # bytes between two messages of progress; the server waits for them
+
+
+@dataclass
+class _Upload:
+    session: UUID
+    asked: str  # the path as the technician gave it
+    path: Path
+    partial: Path
+    file: BinaryIO
+    size: int
+    content: bytes
+    replace: bool
+    done: int = 0
+    told: int = 0
+    sha256: "hashlib._Hash" = field(default_factory=hashlib.sha256)
+
+
+class Files:
+    """Transfers of this device."""
+
+    def __init__(
+        self,
+        config: Config,
+        send: Callable[[f.ToServer], None],
+        send_latest: Callable[[f.Latest], None],
+        sign: Callable[[UUID, bytes], bytes],
+        previous: Callable[[UUID], bytes],
+    ) -> None:
+        self._config, self._send, self._send_latest, self._sign, self._previous = config, send, send_latest, sign, previous
+        self._uploads: dict[UUID, _Upload] = {}
+        self._cancelled: set[UUID] = set()
+
+    def _place(self, path: str) -> Path:
+        """Return where a path leads: relative ones start at the person's home."""
+        home = pwd.getpwnam(self._config.account).pw_dir if self._config.account else str(Path.home())
+        return Path(home, path[2:] if path.startswith("~/") else path)
+
+    def _fail(self, session: UUID, transfer: UUID, reason: str) -> None:
+        self._send(f.TransferFailed(session=session, transfer=transfer, reason=reason))
+
+    def put(self, frame: f.PutFile) -> None:
+        """Begin to take a file."""
+        path = self._place(frame.path)
+        if frame.size > f.LARGEST_FILE:
+            self._fail(frame.session, frame.transfer, "The file is larger than this device takes.")
+            return
+        if path.is_dir():
+            self._fail(frame.session, frame.transfer, f"{path} is a folder; give a file name too.")
+            return
+        if path.exists() and not frame.replace:
+            self._fail(frame.session, frame.transfer, f"{path} exists. Choose “replace”, or another name.")
+            return
+        partial = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
+        try:
+            file = os.fdopen(os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600), "wb")
+        except OSError as error:
+            self._fail(frame.session, frame.transfer, f"{path.parent} cannot be written: {error.strerror}.")
+            return
+        upload = _Upload(frame.session, frame.path, path, partial, file, frame.size, frame.content, frame.replace)
+        self._uploads[frame.transfer] = upload
+        if frame.size == 0:
+            self._finish(frame.transfer, upload)
+
+    def chunk(self, frame: f.FileChunk) -> None:
+        """Take a piece, in order."""
+        upload = self._uploads.get(frame.transfer)
+        if upload is None or upload.session != frame.session or frame.offset != upload.done:
+            return
+        try:
+            upload.file.write(frame.data)
+        except OSError as error:
+            self._drop(frame.transfer)
+            self._fail(frame.session, frame.transfer, f"The file could not be written: {error.strerror}.")
+            return
+        upload.sha256.update(frame.data)
+        upload.done += len(frame.data)
+        if upload.done - upload.told >= PROGRESS:
+            upload.told = upload.done
+            self._send_latest(f.Receiving(session=frame.session, transfer=frame.transfer, size=upload.done))
+        if upload.done >= upload.size:
+            self._finish(frame.transfer, upload)
+
+    def _finish(self, transfer: UUID, upload: _Upload) -> None:
+        if upload.done != upload.size or upload.sha256.digest() != upload.content:
+            self._drop(transfer)
+            self._fail(upload.session, transfer, "What arrived is not what was announced; nothing was changed.")
+            return
+        try:
+            upload.file.flush()
+            os.fsync(upload.file.fileno())
+            upload.file.close()
+            if self._config.account and os.geteuid() == 0:
+                account = pwd.getpwnam(self._config.account)
+                os.chown(upload.partial, account.pw_uid, account.pw_gid)
+            if not upload.replace:
+                os.link(upload.partial, upload.path)  # fails if the name was taken meanwhile
+                upload.partial.unlink()
+            else:
+                upload.partial.replace(upload.path)
+        except OSError as error:
+            self._drop(transfer)
+            self._fail(upload.session, transfer, f"The file could not be put in place: {error.strerror}.")
+            return
+        del self._uploads[transfer]
+        self._receipt(upload.session, transfer, "upload", upload.asked, upload.content, upload.size)
+
+    def _receipt(self, session: UUID, transfer: UUID, direction: str, path: str, content: bytes, size: int) -> None:
+        data = msgspec.msgpack.encode(
+            receipt.TransferReceipt(
+                session=session,
+                transfer=transfer,
+                direction=direction,  # type: ignore[arg-type]
+                path=hashlib.sha256(path.encode()).digest(),
+                content=content,
+                size=size,
+                ended_at=time.time_ns() // 1000,
+                previous=self._previous(session),
+            )
+        )
+        self._send(
+            f.TransferEnded(session=session, transfer=transfer, receipt=data, signature=self._sign(session, data))
+        )  # fmt: skip
+
+    async def get(self, frame: f.GetFile) -> None:
+        """Send a file, leaving room for other work between two pieces."""
+        path = self._place(frame.path)
+        try:
+            with path.open("rb") as file:
+                if not path.is_file():
+                    raise IsADirectoryError(0, "it is no ordinary file")
+                if os.fstat(file.fileno()).st_size > frame.largest:
+                    self._fail(frame.session, frame.transfer, f"{path} is larger than {frame.largest >> 20} MiB.")
+                    return
+                sha256, done = hashlib.sha256(), 0
+                while piece := file.read(f.CHUNK):
+                    if frame.transfer in self._cancelled:
+                        self._cancelled.discard(frame.transfer)
+                        return
+                    done += len(piece)
+                    if done > frame.largest:
+                        self._fail(frame.session, frame.transfer, f"{path} grew past {frame.largest >> 20} MiB.")
+                        return
+                    sha256.update(piece)
+                    self._send(
+                        f.FileChunk(session=frame.session, transfer=frame.transfer, offset=done - len(piece), data=piece)
+                    )  # fmt: skip
+                    await asyncio.sleep(0)
+        except OSError as error:
+            self._fail(frame.session, frame.transfer, f"{path} cannot be read: {error.strerror}.")
+            return
+        self._receipt(frame.session, frame.transfer, "download", frame.path, sha256.digest(), done)
+
+    def cancel(self, transfer: UUID) -> None:
+        """Stop a transfer and remove what is there of it."""
+        if transfer in self._uploads:
+            self._drop(transfer)
+        else:
+            self._cancelled.add(transfer)
+
+    def end_of(self, session: UUID) -> None:
+        """Stop a session's transfers."""
+        for transfer, upload in list(self._uploads.items()):
+            if upload.session == session:
+                self._drop(transfer)
+
+    def _drop(self, transfer: UUID) -> None:
+        upload = self._uploads.pop(transfer)
+        upload.file.close()
+        upload.partial.unlink(missing_ok=True)

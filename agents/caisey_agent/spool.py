@@ -1,0 +1,70 @@
+"""Frames on their way to the server, kept until it has them: in memory, and on disk so that kill -9 loses nothing that was told.
+
+Each frame is appended to the file without fsync: the page cache survives the death of the process. The file is emptied when
+everything in it was confirmed. Past the limit the shell is read no further, so nothing is ever dropped.
+"""
+
+import os
+from collections import deque
+from pathlib import Path
+
+from caisey_agent.protocol import frames as f
+
+LIMIT = 64 << 20  # bytes that may wait
+FULL = LIMIT // 2  # above this the shell is paused
+LIFE_BITS = 40
+
+
+class Spool:
+    """Numbers rise over the agent's whole life: life << 40 | n."""
+
+    def __init__(self, path: Path, life: int) -> None:
+        self._number = life << LIFE_BITS
+        self._waiting: deque[tuple[int, bytes]] = deque()
+        self.size = 0
+        self._load(path)
+        self._file = path.open("ab", buffering=0)
+
+    def _load(self, path: Path) -> None:
+        if not path.exists():
+            os.close(os.open(path, os.O_WRONLY | os.O_CREAT, 0o600))
+            return
+        data, at = path.read_bytes(), 0
+        while at + 12 <= len(data):
+            number, size = int.from_bytes(data[at : at + 8], "big"), int.from_bytes(data[at + 8 : at + 12], "big")
+            if at + 12 + size > len(data):
+                break  # the process died in this write
+            self._waiting.append((number, data[at + 12 : at + 12 + size]))
+            self.size += size
+            at += 12 + size
+        if at < len(data):
+            os.truncate(path, at)
+
+    def put(self, frame: f.ToServer) -> bytes:
+        """Number and keep a frame; returns the bytes to send now."""
+        self._number += 1
+        data = f.encode(f.NumberedToServer(number=self._number, frame=frame))
+        self._file.write(self._number.to_bytes(8, "big") + len(data).to_bytes(4, "big") + data)
+        self._waiting.append((self._number, data))
+        self.size += len(data)
+        return data
+
+    def confirmed(self, number: int) -> None:
+        """Forget everything up to this number."""
+        while self._waiting and self._waiting[0][0] <= number:
+            self.size -= len(self._waiting.popleft()[1])
+        if not self._waiting:
+            self._file.truncate(0)
+
+    def waiting(self) -> list[bytes]:
+        """Return what the server does not have yet, in order."""
+        return [data for _, data in self._waiting]
+
+    @property
+    def full(self) -> bool:
+        """Say whether producers should pause."""
+        return self.size > FULL
+
+    def close(self) -> None:
+        """Close the file."""
+        self._file.close()

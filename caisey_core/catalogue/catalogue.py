@@ -1,0 +1,81 @@
+"""The catalogue: opens its file, brings its schema up to date, and holds one object of queries for each subject."""
+
+from pathlib import Path
+
+from caisey_core.catalogue import schema, tables
+from caisey_core.catalogue.assignments import Assignments
+from caisey_core.catalogue.clients import Clients
+from caisey_core.catalogue.devices import Devices
+from caisey_core.catalogue.engine import PooledSQLiteEngine
+from caisey_core.catalogue.installers import Installers
+from caisey_core.catalogue.members import Members
+from caisey_core.catalogue.notices import Notices
+from caisey_core.catalogue.plugin_store import PluginStore
+from caisey_core.catalogue.sessions import Sessions
+from caisey_core.catalogue.sign_ins import SignIns
+from caisey_core.catalogue.tenants import Tenants
+from caisey_core.catalogue.outcomes import CatalogueTrouble
+
+
+class Catalogue:
+    """What can be looked up. Every query names its tenant."""
+
+    def __init__(self, engine: PooledSQLiteEngine) -> None:
+        self._engine = engine
+        self.tenants = Tenants()
+        self.clients = Clients()
+        self.members = Members()
+        self.sign_ins = SignIns()
+        self.installers = Installers(engine)
+        self.devices = Devices(engine)
+        self.assignments = Assignments()
+        self.sessions = Sessions()
+        self.notices = Notices()
+        self.plugin_store = PluginStore()
+
+    @classmethod
+    async def create(cls, path: Path) -> "Catalogue":
+        """Make a new catalogue. Raises CatalogueTrouble if there is one."""
+        if path.exists():
+            raise CatalogueTrouble(f"{path} exists already; a catalogue is never begun anew over another.")
+        return await cls._start(path)
+
+    @classmethod
+    async def open(cls, path: Path) -> "Catalogue":
+        """Open a catalogue and bring it up to date. Raises CatalogueTrouble if it is not there."""
+        if not path.is_file():
+            raise CatalogueTrouble(f"There is no catalogue at {path}. Check the folder, or restore it from your backup.")
+        return await cls._start(path)
+
+    @classmethod
+    async def _start(cls, path: Path) -> "Catalogue":
+        engine = PooledSQLiteEngine(path)
+        await engine.start_connection_pool()
+        for table in tables.ALL:
+            table._meta.db = engine
+        await _bring_up_to_date(engine)
+        return cls(engine)
+
+    async def close(self) -> None:
+        """Close the connections."""
+        await self._engine.close_connection_pool()
+
+
+async def _bring_up_to_date(engine: PooledSQLiteEngine) -> None:
+    writer = engine.writer
+    await writer.execute("BEGIN IMMEDIATE")
+    try:
+        row = await (await writer.execute("PRAGMA user_version")).fetchone()
+        assert row is not None
+        (version,) = row.values()  # type: ignore[attr-defined]
+        if version > len(schema.STEPS):
+            raise CatalogueTrouble("The catalogue was written by a newer version of Caisey. Install that version.")
+        for step in schema.STEPS[version:]:
+            for statement in step.split(";"):
+                if statement.strip():
+                    await writer.execute(statement)
+        await writer.execute(f"PRAGMA user_version={len(schema.STEPS)}")
+        await writer.execute("COMMIT")
+    except BaseException:
+        await writer.execute("ROLLBACK")
+        raise

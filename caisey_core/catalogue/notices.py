@@ -1,0 +1,57 @@
+"""Notices that wait for a member in the web UI."""
+
+import builtins
+from uuid import UUID
+
+from msgspec import Struct
+
+from caisey_core.catalogue.outcomes import Taken, scoped, unless_taken
+from caisey_core.catalogue.rows import insert, many
+from caisey_core.catalogue.tables import NoticeTable
+
+NEWEST = 50
+
+
+class NoticeRow(Struct, frozen=True, kw_only=True):
+    """`key` makes a repeated delivery one notice."""
+
+    id: UUID
+    member: UUID
+    key: str
+    title: str
+    text: str
+    link: str
+    urgency: str
+    created_at: int
+    read_at: int | None
+
+
+class Notices:
+    """Queries over notices."""
+
+    @scoped
+    async def create(self, tenant: UUID, notice: NoticeRow) -> Taken | None:
+        """Add a notice; Taken if it is there already."""
+        return await unless_taken(insert(NoticeTable, tenant, notice))
+
+    @scoped
+    async def list(self, tenant: UUID, member: UUID) -> builtins.list[NoticeRow]:
+        """Return a member's newest notices."""
+        t = NoticeTable
+        rows = await t.select().where((t.tenant == tenant) & (t.member == member)).order_by(t.created_at, ascending=False).limit(NEWEST)
+        return many(NoticeRow, rows)
+
+    @scoped
+    async def unread(self, tenant: UUID, member: UUID) -> int:
+        """Return how many were not read."""
+        t = NoticeTable
+        return int(await t.count().where((t.tenant == tenant) & (t.member == member) & t.read_at.is_null()))
+
+    @scoped
+    async def mark_read(self, tenant: UUID, member: UUID, notice: UUID | None, now: int) -> None:
+        """Mark one notice, or all, as read."""
+        t = NoticeTable
+        wanted = (t.tenant == tenant) & (t.member == member) & t.read_at.is_null()
+        if notice is not None:
+            wanted &= t.id == notice
+        await t.update({t.read_at: now}).where(wanted).run()

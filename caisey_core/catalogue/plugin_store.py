@@ -1,0 +1,84 @@
+"""What plugins keep, and which are enabled, for each tenant."""
+
+from uuid import UUID, uuid4
+
+from msgspec import Struct
+
+from caisey_core.catalogue.outcomes import Taken, scoped, unless_taken
+from caisey_core.catalogue.rows import many
+from caisey_core.catalogue.tables import PluginEnabledTable, PluginEntryTable
+
+MOST_KEYS = 1000
+
+
+class Enabled(Struct, frozen=True):
+    """A plugin that a tenant uses; `settings` is what its admin entered."""
+
+    plugin: str
+    settings: bytes | None
+
+
+class PluginStore:
+    """Queries over plugins' entries and settings."""
+
+    @scoped
+    async def get(self, tenant: UUID, plugin: str, key: str) -> tuple[bytes, int] | None:
+        """Return value and version."""
+        t = PluginEntryTable
+        rows = await t.select(t.value, t.version).where((t.tenant == tenant) & (t.plugin == plugin) & (t.key == key)).limit(1)
+        return (bytes(rows[0]["value"]), int(rows[0]["version"])) if rows else None
+
+    @scoped
+    async def put(self, tenant: UUID, plugin: str, key: str, value: bytes, if_version: int | None) -> int | None:
+        """Write and return the new version; with `if_version` only if that is still current (0: absent), else None."""
+        t = PluginEntryTable
+        for _ in range(2):
+            wanted = (t.tenant == tenant) & (t.plugin == plugin) & (t.key == key)
+            if if_version is not None:
+                wanted &= t.version == if_version
+            if if_version != 0:
+                rows = await t.update({t.value: value, t.version: t.version + 1}).where(wanted).returning(t.version)
+                if rows:
+                    return int(rows[0]["version"])
+                if if_version is not None:
+                    return None
+            new = t(id=uuid4(), tenant=tenant, plugin=plugin, key=key, value=value, version=1)
+            if not isinstance(await unless_taken(t.insert(new).run()), Taken):
+                return 1
+            if if_version == 0:
+                return None
+        return None
+
+    @scoped
+    async def delete(self, tenant: UUID, plugin: str, key: str) -> None:
+        """Remove an entry."""
+        t = PluginEntryTable
+        await t.delete().where((t.tenant == tenant) & (t.plugin == plugin) & (t.key == key)).run()
+
+    @scoped
+    async def keys(self, tenant: UUID, plugin: str, prefix: str) -> list[str]:
+        """Return keys that start so, sorted."""
+        t = PluginEntryTable
+        wanted = (t.tenant == tenant) & (t.plugin == plugin) & (t.key >= prefix)
+        if prefix:
+            wanted &= t.key < prefix[:-1] + chr(ord(prefix[-1]) + 1)
+        return [str(row["key"]) for row in await t.select(t.key).where(wanted).order_by(t.key).limit(MOST_KEYS)]
+
+    @scoped
+    async def enabled(self, tenant: UUID) -> list[Enabled]:
+        """Return the tenant's plugins."""
+        t = PluginEnabledTable
+        return many(Enabled, await t.select(t.plugin, t.settings).where(t.tenant == tenant).order_by(t.enabled_at))
+
+    @scoped
+    async def enable(self, tenant: UUID, plugin: str, settings: bytes | None, now: int) -> Taken | None:
+        """Enable a plugin; Taken if it is."""
+        t = PluginEnabledTable
+        row = t(id=uuid4(), tenant=tenant, plugin=plugin, settings=settings, enabled_at=now)
+        return await unless_taken(t.insert(row).run())
+
+    @scoped
+    async def disable(self, tenant: UUID, plugin: str) -> None:
+        """Disable a plugin."""
+        t = PluginEnabledTable
+        await t.delete().where((t.tenant == tenant) & (t.plugin == plugin)).run()

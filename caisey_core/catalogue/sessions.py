@@ -1,0 +1,79 @@
+"""Session rows: a projection of the record, for lists and look-ups."""
+
+from collections.abc import Sequence
+from uuid import UUID
+
+from msgspec import Struct
+from piccolo.columns.combination import And, Where
+
+from caisey_core.catalogue.outcomes import scoped
+from caisey_core.catalogue.rows import many, one
+from caisey_core.catalogue.tables import SessionTable
+
+
+class SessionRow(Struct, frozen=True, kw_only=True):
+    id: UUID
+    device: UUID
+    device_name: str
+    client: UUID
+    client_name: str
+    technician: UUID
+    technician_name: str
+    state: str
+    reason: str
+    scopes: str  # joined by commas
+    duration_seconds: int
+    requested_at: int
+    shown_at: int | None
+    granted_at: int | None
+    who: str
+    until: int | None
+    ended_at: int | None
+    resolution: str
+    commands: int
+    events: int
+    sealed: bool
+
+
+class Sessions:
+    """Queries over session rows."""
+
+    @scoped
+    async def upsert(self, tenant: UUID, row: SessionRow) -> None:
+        """Write a session's row, new or changed."""
+        t = SessionTable
+        fields = {name: getattr(row, name) for name in row.__struct_fields__}
+        search = f"{row.device_name} {row.client_name} {row.technician_name} {row.who} {row.reason}".lower()
+        changing = [column for column in t.all_columns() if column not in (t.id, t.tenant)]
+        new = t(tenant=tenant, search=search, **fields)
+        await t.insert(new).on_conflict(target=t.id, action="DO UPDATE", values=changing).run()
+
+    @scoped
+    async def by_id(self, tenant: UUID, session: UUID) -> SessionRow | None:
+        """Return a session's row."""
+        t = SessionTable
+        return one(SessionRow, await t.select().where((t.tenant == tenant) & (t.id == session)).limit(1))
+
+    @scoped
+    async def ended(self, tenant: UUID, limit: int) -> list[SessionRow]:
+        """Return sessions that are over, newest first."""
+        t = SessionTable
+        rows = await t.select().where((t.tenant == tenant) & t.ended_at.is_not_null()).order_by(t.ended_at, ascending=False).limit(limit)
+        return many(SessionRow, rows)
+
+    @scoped
+    async def by_device(self, tenant: UUID, device: UUID) -> list[SessionRow]:
+        """Return a device's newest sessions."""
+        t = SessionTable
+        rows = await t.select().where((t.tenant == tenant) & (t.device == device)).order_by(t.requested_at, ascending=False).limit(50)
+        return many(SessionRow, rows)
+
+    @scoped
+    async def search(self, tenant: UUID, words: Sequence[str], limit: int) -> list[SessionRow]:
+        """Return the newest sessions in which every word (lower case) is found."""
+        t = SessionTable
+        wanted: And | Where = t.tenant == tenant
+        for word in words:
+            escaped = word.replace("%", "").replace("_", "")
+            wanted = wanted & t.search.like(f"%{escaped}%")
+        return many(SessionRow, await t.select().where(wanted).order_by(t.requested_at, ascending=False).limit(limit))

@@ -1,0 +1,178 @@
+"""Piccolo's view of the tables; their SQL is in schema.py. Times are UTC microseconds."""
+
+from piccolo.columns import UUID, BigInt, Boolean, Bytea, Varchar
+from piccolo.table import Table
+
+
+class TenantTable(Table, tablename="tenant"):
+    id = UUID(primary_key=True)
+    slug = Varchar()
+    name = Varchar()
+    created_at = BigInt()
+
+
+class ClientTable(Table, tablename="client"):
+    id = UUID(primary_key=True)
+    tenant = UUID()
+    name = Varchar()
+    lower_name = Varchar()
+    created_at = BigInt()
+
+
+class MemberTable(Table, tablename="member"):
+    id = UUID(primary_key=True)
+    tenant = UUID()
+    name = Varchar()
+    email = Varchar()
+    role = Varchar()
+    plugin = Varchar()
+    subject = Varchar()
+    active = Boolean()
+    created_at = BigInt()
+
+
+class MemberClientTable(Table, tablename="member_client"):
+    id = UUID(primary_key=True)
+    tenant = UUID()
+    member = UUID()
+    client = UUID()
+
+
+class BrowserSessionTable(Table, tablename="browser_session"):
+    id = UUID(primary_key=True)
+    tenant = UUID()
+    member = UUID()
+    token_hash = Bytea()
+    way = Varchar()
+    created_at = BigInt()
+    last_used_at = BigInt()
+    idle_until = BigInt()
+    expires_at = BigInt()
+
+
+class ApiTokenTable(Table, tablename="api_token"):
+    id = UUID(primary_key=True)
+    tenant = UUID()
+    member = UUID()
+    token_hash = Bytea()
+    label = Varchar()
+    created_at = BigInt()
+    revoked_at = BigInt(null=True, default=None)
+
+
+class SignInLinkTable(Table, tablename="sign_in_link"):
+    id = UUID(primary_key=True)
+    tenant = UUID()
+    member = UUID()
+    token_hash = Bytea()
+    expires_at = BigInt()
+    reusable = Boolean()
+    used_at = BigInt(null=True, default=None)
+
+
+class InstallerTable(Table, tablename="installer"):
+    id = UUID(primary_key=True)
+    tenant = UUID()
+    client = UUID(null=True, default=None)
+    device_name = Varchar()
+    token_hash = Bytea()
+    created_by = UUID()
+    created_by_name = Varchar()
+    created_at = BigInt()
+    expires_at = BigInt(null=True, default=None)
+    uses = BigInt(null=True, default=None)
+    uses_left = BigInt(null=True, default=None)
+    revoked_at = BigInt(null=True, default=None)
+    replaced_by = UUID(null=True, default=None)
+
+
+class DeviceTable(Table, tablename="device"):
+    id = UUID(primary_key=True)
+    tenant = UUID()
+    client = UUID()
+    name = Varchar()
+    key = Bytea()
+    installer = UUID()
+    installer_label = Varchar()
+    enrolled_at = BigInt()
+    removed_at = BigInt(null=True, default=None)
+    removed_reason = Varchar()
+    facts = Bytea(null=True, default=None)
+    last_seen = BigInt(null=True, default=None)
+
+
+class AssignmentTable(Table, tablename="assignment"):
+    id = UUID(primary_key=True)
+    tenant = UUID()
+    device = UUID()
+    technician = UUID()
+    technician_name = Varchar()
+    priority = Varchar()
+    reason = Varchar(length=None)
+    due_at = BigInt(null=True, default=None)
+    assigned_by_name = Varchar()
+    assigned_at = BigInt()
+    closed_at = BigInt(null=True, default=None)
+    closed_reason = Varchar(length=None)
+
+
+class SessionTable(Table, tablename="session"):
+    id = UUID(primary_key=True)
+    tenant = UUID()
+    device = UUID()
+    device_name = Varchar()
+    client = UUID()
+    client_name = Varchar()
+    technician = UUID()
+    technician_name = Varchar()
+    state = Varchar()
+    reason = Varchar(length=None)
+    scopes = Varchar()
+    duration_seconds = BigInt()
+    requested_at = BigInt()
+    shown_at = BigInt(null=True, default=None)
+    granted_at = BigInt(null=True, default=None)
+    who = Varchar()
+    until = BigInt(null=True, default=None)
+    ended_at = BigInt(null=True, default=None)
+    resolution = Varchar()
+    commands = BigInt()
+    events = BigInt()
+    sealed = Boolean()
+    search = Varchar(length=None)
+
+
+class NoticeTable(Table, tablename="notice"):
+    id = UUID(primary_key=True)
+    tenant = UUID()
+    member = UUID()
+    key = Varchar()
+    title = Varchar()
+    text = Varchar(length=None)
+    link = Varchar()
+    urgency = Varchar()
+    created_at = BigInt()
+    read_at = BigInt(null=True, default=None)
+
+
+class PluginEnabledTable(Table, tablename="plugin_enabled"):
+    id = UUID(primary_key=True)
+    tenant = UUID()
+    plugin = Varchar()
+    settings = Bytea(null=True, default=None)
+    enabled_at = BigInt()
+
+
+class PluginEntryTable(Table, tablename="plugin_entry"):
+    id = UUID(primary_key=True)
+    tenant = UUID()
+    plugin = Varchar()
+    key = Varchar()
+    value = Bytea()
+    version = BigInt()
+
+
+ALL = (
+    TenantTable, ClientTable, MemberTable, MemberClientTable, BrowserSessionTable, ApiTokenTable, SignInLinkTable,
+    InstallerTable, DeviceTable, AssignmentTable, SessionTable, NoticeTable, PluginEnabledTable, PluginEntryTable,
+)  # fmt: skip

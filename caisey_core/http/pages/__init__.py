@@ -1,0 +1,13 @@
+"""The pages of the web UI. Each handler decodes what a browser sent, calls a service, and renders what came back."""
+
+from caisey_core.http.pages import administration, assignments, devices, events, notices, sessions, sign_in
+
+handlers = [
+    *devices.handlers,
+    *assignments.handlers,
+    *sessions.handlers,
+    *administration.handlers,
+    *notices.handlers,
+    *events.handlers,
+]
+public_handlers = sign_in.handlers

@@ -1,0 +1,188 @@
+"""What an admin keeps in order: clients, installers, members, plugins, audit log, keys."""
+
+from typing import Any
+from uuid import UUID
+
+from litestar import Response, get, post
+from litestar.di import NamedDependency
+from litestar.params import FromPath, FromQuery
+from litestar.response import Redirect
+from litestar.status_codes import HTTP_303_SEE_OTHER
+from msgspec import Struct
+
+from caisey_core.domain.refused import Refused
+from caisey_core.domain.roles import May, Member
+from caisey_core.http.forms import form
+from caisey_core.http.pages.answers import Done, Step, answer, given, unless
+from caisey_core.http.rendering import AnyRequest, page
+from caisey_core.services import audit, clients, installers, members, plugins
+from caisey_core.services.house import House
+from caisey_core.services.views import NewInstaller
+
+
+class ClientName(Struct, frozen=True, kw_only=True):
+    name: str = ""
+
+
+class Installer(Struct, frozen=True, kw_only=True):
+    """What was typed for a new installer."""
+
+    client: UUID | None = None
+    device_name: str = ""
+    expires_hours: int | None = None
+    uses: int | None = None
+
+
+class Person(Struct, frozen=True, kw_only=True):
+    """What was typed for a new member."""
+
+    name: str = ""
+    email: str = ""
+    role: str = "technician"
+
+
+DAY = Installer(expires_hours=24)
+
+
+async def _clients(
+    house: House, request: AnyRequest, member: Member, typed: ClientName, refused: Refused | None = None
+) -> Response[bytes]:
+    view = await clients.page(house, member)
+    return await page(
+        house, request, member, "admin/clients.html", nav="clients", status=refused.status if refused else 200,
+        view=view, typed=typed, refused=refused,
+    )  # fmt: skip
+
+
+@get("/clients")
+async def list_clients(request: AnyRequest, house: NamedDependency[House], member: NamedDependency[Member]) -> Response[bytes]:
+    """Show the clients."""
+    return await _clients(house, request, member, ClientName())
+
+
+@post("/clients", status_code=200)
+async def create_client(request: AnyRequest, house: NamedDependency[House], member: NamedDependency[Member]) -> Response[Any]:
+    """Make a client."""
+    typed = await form(request, ClientName)
+    outcome = await clients.create(house, member, typed.name)
+    if isinstance(outcome, Refused):
+        return await _clients(house, request, member, typed, outcome)
+    return Redirect(f"/t/{member.tenant_slug}/clients#c-{outcome.id}", status_code=HTTP_303_SEE_OTHER)
+
+
+@post("/clients/{client:uuid}/rename", status_code=200)
+async def rename_client(
+    request: AnyRequest, client: FromPath[UUID], house: NamedDependency[House], member: NamedDependency[Member]
+) -> Response[Any]:
+    """Rename a client."""
+    typed = await form(request, ClientName)
+    before = next((view.name for view in await clients.page(house, member) if view.id == client), "")
+    view = given(await clients.rename(house, member, client, typed.name))
+    address = f"/t/{member.tenant_slug}/clients"
+    undo = (Step(action=request.url.path, fields={"name": before}),)
+    return answer(request, Done(said=f"The client is called {view.name} now.", go=address, undo=undo), address)
+
+
+async def _enrolment(
+    house: House,
+    request: AnyRequest,
+    member: Member,
+    typed: Installer = DAY,
+    refused: Refused | None = None,
+    made: NewInstaller | None = None,
+) -> Response[bytes]:
+    view = given(await installers.page(house, member))
+    return await page(
+        house, request, member, "admin/enrolment.html", nav="enrolment", status=refused.status if refused else 200,
+        view=view, clients=await clients.choices(house, member), typed=typed, refused=refused, made=made,
+    )  # fmt: skip
+
+
+@get("/enrolment")
+async def list_installers(request: AnyRequest, house: NamedDependency[House], member: NamedDependency[Member]) -> Response[bytes]:
+    """Show the installers and what each enrolled."""
+    return await _enrolment(house, request, member)
+
+
+@post("/enrolment", status_code=200)
+async def create_installer(request: AnyRequest, house: NamedDependency[House], member: NamedDependency[Member]) -> Response[bytes]:
+    """Make an installer; its token is in this answer only."""
+    typed = await form(request, Installer)
+    outcome = await installers.create(house, member, typed.client, typed.device_name, typed.expires_hours, typed.uses)
+    if isinstance(outcome, Refused):
+        return await _enrolment(house, request, member, typed, outcome)
+    return await _enrolment(house, request, member, made=outcome)
+
+
+@post("/enrolment/{installer:uuid}/rotate", status_code=200)
+async def rotate_installer(
+    request: AnyRequest, installer: FromPath[UUID], house: NamedDependency[House], member: NamedDependency[Member]
+) -> Response[bytes]:
+    """Replace an installer's token: the old one stops at once, the new one is in this answer only."""
+    made = given(await installers.rotate(house, member, installer))
+    return await _enrolment(house, request, member, made=made)
+
+
+@post("/enrolment/{installer:uuid}/revoke", status_code=200)
+async def revoke_installer(
+    request: AnyRequest, installer: FromPath[UUID], house: NamedDependency[House], member: NamedDependency[Member]
+) -> Response[Any]:
+    """Stop an installer."""
+    unless(await installers.revoke(house, member, installer))
+    address = f"/t/{member.tenant_slug}/enrolment"
+    return answer(request, Done(said="The installer is revoked: nothing can enrol with it any more.", go=address), address)
+
+
+async def _members(
+    house: House, request: AnyRequest, member: Member, typed: Person, refused: Refused | None = None, link: str = ""
+) -> Response[bytes]:
+    view = given(await members.page(house, member))
+    return await page(
+        house, request, member, "admin/members.html", nav="members", status=refused.status if refused else 200,
+        view=view, typed=typed, refused=refused, link=link,
+    )  # fmt: skip
+
+
+@get("/members")
+async def list_members(request: AnyRequest, house: NamedDependency[House], member: NamedDependency[Member]) -> Response[bytes]:
+    """Show the members."""
+    return await _members(house, request, member, Person())
+
+
+@post("/members", status_code=200)
+async def create_member(request: AnyRequest, house: NamedDependency[House], member: NamedDependency[Member]) -> Response[bytes]:
+    """Add a member; the link for the first sign-in is in this answer only."""
+    typed = await form(request, Person)
+    outcome = await members.create(house, member, typed.name, typed.email, typed.role)
+    if isinstance(outcome, Refused):
+        return await _members(house, request, member, typed, outcome)
+    return await _members(house, request, member, Person(), link=outcome.link)
+
+
+@get("/plugins")
+async def list_plugins(request: AnyRequest, house: NamedDependency[House], member: NamedDependency[Member]) -> Response[bytes]:
+    """Show what is installed and how it does."""
+    view = given(await plugins.page(house, member))
+    return await page(house, request, member, "admin/plugins.html", nav="plugins", view=view)
+
+
+@get("/audit")
+async def audit_log(
+    request: AnyRequest, house: NamedDependency[House], member: NamedDependency[Member], before: FromQuery[int | None] = None
+) -> Response[bytes]:
+    """Show the audit log, newest first."""
+    view = given(await audit.page(house, member, before))
+    return await page(house, request, member, "admin/audit.html", nav="audit", view=view, before=before)
+
+
+@get("/keys")
+async def keys(request: AnyRequest, house: NamedDependency[House], member: NamedDependency[Member]) -> Response[bytes]:
+    """Show what an outsider needs to check records."""
+    view = given(await audit.keys(house, member))
+    return await page(house, request, member, "admin/keys.html", nav="keys", view=view, audits=member.may(May.SEE_AUDIT))
+
+
+handlers = [
+    list_clients, create_client, rename_client, list_installers, create_installer, rotate_installer, revoke_installer,
+    list_members, create_member, list_plugins, audit_log, keys,
+]  # fmt: skip

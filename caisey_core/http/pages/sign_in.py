@@ -1,0 +1,59 @@
+"""The sign-in page of a tenant: its ways to sign in, nothing else."""
+
+from typing import Any
+
+import msgspec
+from litestar import Response, get, post
+from litestar.di import NamedDependency
+from litestar.params import FromPath, FromQuery
+
+from caisey_core.domain.refused import Refused
+from caisey_core.http.pages.answers import given
+from caisey_core.http.rendering import AnyRequest, html, render
+from caisey_core.http.sign_in import welcome
+from caisey_core.http.who import address_of
+from caisey_core.services import sign_in
+from caisey_core.services.house import House
+from caisey_core.services.views import SignedIn, SignInPage
+
+
+def _shown(request: AnyRequest, view: SignInPage, going: str, refused: Refused | None = None, plugin: str = "") -> Response[bytes]:
+    text = render(request, "sign_in.html", view=view, going=going, refused=refused, plugin=plugin)
+    headers = {"retry-after": str(round(refused.retry_after_seconds))} if refused and refused.retry_after_seconds else None
+    return html(request, text, refused.status if refused else 200, headers)
+
+
+@get("/t/{tenant:str}/sign-in")
+async def show(
+    request: AnyRequest, tenant: FromPath[str], house: NamedDependency[House], to: FromQuery[str] = ""
+) -> Response[bytes]:
+    """Show a tenant's ways to sign in. `to` is the page that the person wanted."""
+    return _shown(request, given(await sign_in.begin(house, tenant, address_of(request))), to)
+
+
+@post("/t/{tenant:str}/sign-in", status_code=200)
+async def complete(request: AnyRequest, tenant: FromPath[str], house: NamedDependency[House]) -> Response[Any]:
+    """Judge what was typed; a wrong try shows the form again with all but the password."""
+    sent = await request.form()
+    typed = tuple((name, str(value)) for name, value in sent.multi_items() if not name.startswith("_"))
+    plugin, going = str(sent.get("_plugin", "")), str(sent.get("_to", ""))
+    outcome = await sign_in.complete(house, tenant, plugin, typed, address_of(request))
+    if isinstance(outcome, SignedIn):
+        return welcome(house, outcome, going)
+    view = given(await sign_in.begin(house, tenant, address_of(request)))
+    refused = outcome if isinstance(outcome, Refused) else None
+    ways = []
+    for way in view.ways:
+        shown = outcome if way.plugin == plugin and not isinstance(outcome, Refused) else way.form
+        if way.plugin == plugin and shown is not None:
+            kept = dict(typed)
+            fields = tuple(
+                msgspec.structs.replace(field, value=kept.get(field.name, field.value)) if field.kind != "password" else field
+                for field in shown.fields
+            )
+            shown = msgspec.structs.replace(shown, fields=fields)
+        ways.append(msgspec.structs.replace(way, form=shown))
+    return _shown(request, msgspec.structs.replace(view, ways=tuple(ways)), going, refused, plugin)
+
+
+handlers = [show, complete]
