@@ -12,6 +12,7 @@ import msgspec
 from litestar import Litestar, Request, Response, Router
 from litestar.config.csrf import CSRFConfig
 from litestar.di import Provide
+from litestar.enums import ScopeType
 from litestar.openapi.config import OpenAPIConfig
 from litestar.openapi.plugins import JsonRenderPlugin
 from litestar.types import ASGIApp, Message, Receive, Scope, Send
@@ -173,7 +174,9 @@ def make_app(house: House) -> Litestar:
             session_socket.live,
             *sign_in.handlers,
             static.serve,
-            Router("/t/{tenant:str}", route_handlers=[sign_in.sign_out, *files.handlers, *pages.handlers], dependencies=by_cookie),
+            Router(
+                "/t/{tenant:str}", route_handlers=[sign_in.sign_out, *files.handlers, *pages.handlers], dependencies=by_cookie
+            ),
             Router(
                 "/api/v1/t/{tenant:str}",
                 route_handlers=[*api.handlers, *files.handlers],
@@ -183,12 +186,16 @@ def make_app(house: House) -> Litestar:
             *pages.public_handlers,
         ],
         dependencies={"house": Provide(lambda: house, sync_to_thread=False, use_cache=True)},
+        logging_config=None,
         lifespan=[running],
         middleware=[outermost],
         exception_handlers={Exception: on_error},
         template_config=template_config(house),
         csrf_config=CSRFConfig(
-            secret=csrf_secret, cookie_name="caisey-csrf", cookie_secure=house.config.secure, exclude_from_csrf_key="exclude_from_csrf"
+            secret=csrf_secret,
+            cookie_name="caisey-csrf",
+            cookie_secure=house.config.secure,
+            exclude_from_csrf_key="exclude_from_csrf",
         ),
         openapi_config=OpenAPIConfig(
             title="Caisey", version=__version__, path="/api/v1", render_plugins=[JsonRenderPlugin(path="/openapi.json")]
@@ -209,11 +216,11 @@ def outermost(app: ASGIApp) -> ASGIApp:
     """Give each request an id and each answer its security headers."""
 
     async def middleware(scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
+        if scope["type"] != ScopeType.HTTP:
             await app(scope, receive, send)
             return
         request_id = os.urandom(8).hex()
-        scope.setdefault("state", {})["request_id"] = request_id  # type: ignore[typeddict-item]
+        scope.setdefault("state", {})["request_id"] = request_id
 
         async def with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":

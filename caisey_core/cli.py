@@ -7,7 +7,6 @@ import sys
 from collections.abc import Coroutine
 from pathlib import Path
 
-
 from msgspec.structs import replace
 
 from caisey_core import __version__
@@ -138,9 +137,6 @@ def _loop(work: Coroutine[object, object, int]) -> int:
     import uvloop
 
     return uvloop.run(work)
-
-
-
 
 
 if __name__ == "__main__":

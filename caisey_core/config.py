@@ -67,4 +67,6 @@ def write(folder: Path, config: Config) -> None:
     fresh = Config()
     chosen = {n: getattr(config, n) for n in Config.__struct_fields__ if getattr(config, n) != getattr(fresh, n)}
     lines = [f"{name} = {msgspec.json.encode(value).decode()}" for name, value in chosen.items()]
-    (folder / "caisey.toml").write_text("# Settings of this installation; docs/operate.md lists them all.\n" + "".join(f"{line}\n" for line in lines))
+    (folder / "caisey.toml").write_text(
+        "# Settings of this installation; docs/operate.md lists them all.\n" + "".join(f"{line}\n" for line in lines)
+    )

@@ -1,16 +1,18 @@
 """Runs the web application: one uvicorn process, uvloop, sans-io WebSockets, an exit that does not wait for open streams."""
 
 import asyncio
+import logging
 import signal
 import socket
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from types import FrameType
 
+import structlog
 import uvicorn
 from msgspec.structs import replace
 
-from caisey_core.app import end_streams, make_app, open_house
+from caisey_core.app import close_house, end_streams, make_app, open_house
 from caisey_core.config import Config
 from caisey_core.services.house import House
 
@@ -30,6 +32,33 @@ class _Server(uvicorn.Server):
         self._captured_signals.clear()  # a stop that was asked for is no failure: do not raise the signal again
 
 
+def configure_logging() -> None:
+    """Log JSON lines to standard error, from us, from plugins and from libraries alike; warnings of libraries only."""
+    shared: list[structlog.types.Processor] = [
+        structlog.stdlib.add_log_level,
+        structlog.stdlib.add_logger_name,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+    ]
+    formatter = structlog.stdlib.ProcessorFormatter(
+        foreign_pre_chain=shared,
+        processors=[
+            structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+            structlog.processors.dict_tracebacks,
+            structlog.processors.JSONRenderer(default=str),
+        ],
+    )
+    handler = logging.StreamHandler()
+    handler.setFormatter(formatter)
+    logging.basicConfig(handlers=[handler], level=logging.WARNING, force=True)
+    logging.getLogger("caisey").setLevel(logging.WARNING)
+    structlog.configure(
+        processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
+        logger_factory=structlog.stdlib.LoggerFactory(),
+        wrapper_class=structlog.stdlib.BoundLogger,
+        cache_logger_on_first_use=True,
+    )
+
+
 def listen(host: str, port: int) -> socket.socket:
     """Return a listening socket; port 0 picks a free one. Raises OSError."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
@@ -46,12 +75,18 @@ async def serve(folder: Path, config: Config, ready: Ready | None = None) -> Non
 
     Raises OSError if the address is taken, StoreTrouble and KeyTrouble if the folder cannot be opened.
     """
+    configure_logging()
     listening = listen(config.host, config.port)
     config = replace(config, port=listening.getsockname()[1])
     house = await open_house(folder, config)
+    try:
+        app = make_app(house)
+    except BaseException:
+        await close_house(house)
+        raise
     server = _Server(
         uvicorn.Config(
-            make_app(house),
+            app,
             ws="websockets-sansio",
             ws_max_size=1 << 20,
             ws_per_message_deflate=False,

@@ -45,8 +45,12 @@ def _parser() -> argparse.ArgumentParser:
     enrol.add_argument("--account", default="", help="account of the person at the keyboard; shells run as it")
     enrol.add_argument("--prompt", choices=("auto", "page", "terminal", "dialog"), default="auto")
     enrol.add_argument("--page-port", type=int, default=0, help="port of the consent page on loopback (default: a free one)")
-    enrol.add_argument("--scopes", type=_scopes, default=(Scope.LOOK, Scope.RUN, Scope.FILES), help="the most that this device ever accepts")
-    enrol.add_argument("--unattended-scopes", type=_scopes, default=(), help="granted without a prompt, for servers nobody sits at")
+    enrol.add_argument(
+        "--scopes", type=_scopes, default=(Scope.LOOK, Scope.RUN, Scope.FILES), help="the most that this device ever accepts"
+    )
+    enrol.add_argument(
+        "--unattended-scopes", type=_scopes, default=(), help="granted without a prompt, for servers nobody sits at"
+    )
     enrol.add_argument("--systemd", action="store_true", help="print a systemd unit")
     enrol.add_argument("--demonstration", action="store_true", help=argparse.SUPPRESS)
     enrol.set_defaults(run=_enrol)

@@ -9,6 +9,7 @@ import urllib.request
 from urllib.parse import urlsplit
 
 import msgspec
+
 from caisey_agent.facts import system_name
 from caisey_agent.home import Home, HomeTrouble
 from caisey_agent.protocol.enrolment import Enrol, Enrolled, enrolment_bytes
@@ -44,7 +45,9 @@ def enrol(home: Home, url: str, token: str, name: str) -> Enrolled:
         system=system_name(),
     )
     request = urllib.request.Request(  # noqa: S310 - the scheme was checked above
-        url.rstrip("/") + "/agent/enrol", msgspec.json.encode(asked), {"Content-Type": "application/json", "Accept": "application/json"}
+        url.rstrip("/") + "/agent/enrol",
+        msgspec.json.encode(asked),
+        {"Content-Type": "application/json", "Accept": "application/json"},
     )
     try:
         with urllib.request.urlopen(request, timeout=30) as answer:  # noqa: S310

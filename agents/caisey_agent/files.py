@@ -13,8 +13,10 @@ from typing import BinaryIO
 from uuid import UUID
 
 import msgspec
+
 from caisey_agent.home import Config
-from caisey_agent.protocol import frames as f, receipt
+from caisey_agent.protocol import frames as f
+from caisey_agent.protocol import receipt
 
 PROGRESS = 256 * 1024  # bytes between two messages of progress; the server waits for them
 

@@ -6,9 +6,10 @@ from typing import Literal
 from uuid import UUID
 
 import msgspec
-from caisey_agent.protocol.consent import Scope
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from msgspec import Struct
+
+from caisey_agent.protocol.consent import Scope
 
 
 class HomeTrouble(Exception):

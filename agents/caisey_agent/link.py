@@ -8,13 +8,14 @@ from collections import deque
 from collections.abc import Callable
 
 import msgspec
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from websockets.asyncio.client import ClientConnection, connect
+from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidURI
+
 from caisey_agent import __version__, facts
 from caisey_agent.home import Config
 from caisey_agent.protocol import frames as f
 from caisey_agent.spool import Spool
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from websockets.asyncio.client import ClientConnection, connect
-from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidURI
 
 LONGEST_PAUSE = 30.0  # seconds between two tries
 FACTS_SECONDS = 60.0
@@ -199,5 +200,3 @@ class Link:
                 self.send_latest(facts.gather(self._config, self._page()))
             else:
                 self.send_latest(f.Heartbeat(at=time.time_ns() // 1000))
-
-

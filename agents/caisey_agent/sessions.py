@@ -3,20 +3,23 @@
 import asyncio
 import hashlib
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from importlib.metadata import entry_points
 from types import ModuleType
+from typing import Any
 from uuid import UUID
 
 import msgspec
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
 from caisey_agent.consent.desk import Desk
 from caisey_agent.consent.ledger import Ledger
 from caisey_agent.files import Files
 from caisey_agent.home import Config
-from caisey_agent.protocol import frames as f, receipt
+from caisey_agent.protocol import frames as f
+from caisey_agent.protocol import receipt
 from caisey_agent.protocol.consent import Scope
 from caisey_hookspecs import CommandEnd, EndpointShell, Launch, Rejected, Size
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 FLUSH_SECONDS = 0.005
 LARGEST_OUTPUT = 10 << 20  # bytes of a command's output that are recorded; the rest by size and hash
@@ -183,9 +186,7 @@ class Session:
             )
         )
         signature = work.signed_receipt(self.id, data)
-        work.send(
-            f.Finished(session=self.id, command=end.command, receipt=data, signature=signature, directory=end.directory)
-        )
+        work.send(f.Finished(session=self.id, command=end.command, receipt=data, signature=signature, directory=end.directory))
         work.show_running(self.id, end.command, running.line, begun=False)
 
     def ended(self, reason: str) -> None:
@@ -297,8 +298,8 @@ class Work:
             self.send(f.NotRun(session=session, subject=subject, reason=reason))
         return not reason
 
-    def _spawn(self, work: "asyncio.Future[None] | object") -> None:
-        task = asyncio.ensure_future(work)  # type: ignore[arg-type]
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.get_running_loop().create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 

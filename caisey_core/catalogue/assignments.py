@@ -35,9 +35,11 @@ class Assignments:
     async def move(self, tenant: UUID, assignment: UUID, technician: UUID, name: str) -> None:
         """Give it to another technician."""
         t = AssignmentTable
-        await t.update({t.technician: technician, t.technician_name: name}).where(
-            (t.tenant == tenant) & (t.id == assignment)
-        ).run()
+        await (
+            t.update({t.technician: technician, t.technician_name: name})
+            .where((t.tenant == tenant) & (t.id == assignment))
+            .run()
+        )
 
     @scoped
     async def close(self, tenant: UUID, assignment: UUID, now: int, reason: str) -> None:
@@ -55,5 +57,10 @@ class Assignments:
     async def by_device(self, tenant: UUID, device: UUID) -> list[AssignmentRow]:
         """Return a device's newest assignments, open and closed."""
         t = AssignmentTable
-        rows = await t.select().where((t.tenant == tenant) & (t.device == device)).order_by(t.assigned_at, ascending=False).limit(50)
+        rows = (
+            await t.select()
+            .where((t.tenant == tenant) & (t.device == device))
+            .order_by(t.assigned_at, ascending=False)
+            .limit(50)
+        )
         return many(AssignmentRow, rows)

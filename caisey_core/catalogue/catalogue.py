@@ -10,11 +10,11 @@ from caisey_core.catalogue.engine import PooledSQLiteEngine
 from caisey_core.catalogue.installers import Installers
 from caisey_core.catalogue.members import Members
 from caisey_core.catalogue.notices import Notices
+from caisey_core.catalogue.outcomes import CatalogueTrouble
 from caisey_core.catalogue.plugin_store import PluginStore
 from caisey_core.catalogue.sessions import Sessions
 from caisey_core.catalogue.sign_ins import SignIns
 from caisey_core.catalogue.tenants import Tenants
-from caisey_core.catalogue.outcomes import CatalogueTrouble
 
 
 class Catalogue:

@@ -38,7 +38,12 @@ class Notices:
     async def list(self, tenant: UUID, member: UUID) -> builtins.list[NoticeRow]:
         """Return a member's newest notices."""
         t = NoticeTable
-        rows = await t.select().where((t.tenant == tenant) & (t.member == member)).order_by(t.created_at, ascending=False).limit(NEWEST)
+        rows = (
+            await t.select()
+            .where((t.tenant == tenant) & (t.member == member))
+            .order_by(t.created_at, ascending=False)
+            .limit(NEWEST)
+        )
         return many(NoticeRow, rows)
 
     @scoped

@@ -58,14 +58,24 @@ class Sessions:
     async def ended(self, tenant: UUID, limit: int) -> list[SessionRow]:
         """Return sessions that are over, newest first."""
         t = SessionTable
-        rows = await t.select().where((t.tenant == tenant) & t.ended_at.is_not_null()).order_by(t.ended_at, ascending=False).limit(limit)
+        rows = (
+            await t.select()
+            .where((t.tenant == tenant) & t.ended_at.is_not_null())
+            .order_by(t.ended_at, ascending=False)
+            .limit(limit)
+        )
         return many(SessionRow, rows)
 
     @scoped
     async def by_device(self, tenant: UUID, device: UUID) -> list[SessionRow]:
         """Return a device's newest sessions."""
         t = SessionTable
-        rows = await t.select().where((t.tenant == tenant) & (t.device == device)).order_by(t.requested_at, ascending=False).limit(50)
+        rows = (
+            await t.select()
+            .where((t.tenant == tenant) & (t.device == device))
+            .order_by(t.requested_at, ascending=False)
+            .limit(50)
+        )
         return many(SessionRow, rows)
 
     @scoped

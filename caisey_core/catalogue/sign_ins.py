@@ -61,9 +61,11 @@ class SignIns:
     async def touch_session(self, tenant: UUID, token_hash: bytes, now: int, idle_until: int) -> None:
         """Note that a session was used."""
         t = BrowserSessionTable
-        await t.update({t.last_used_at: now, t.idle_until: idle_until}).where(
-            (t.tenant == tenant) & (t.token_hash == token_hash)
-        ).run()
+        await (
+            t.update({t.last_used_at: now, t.idle_until: idle_until})
+            .where((t.tenant == tenant) & (t.token_hash == token_hash))
+            .run()
+        )
 
     @scoped
     async def delete_session(self, tenant: UUID, token_hash: bytes) -> None:

@@ -100,15 +100,11 @@ def _uncovered(session: Session, scope: Scope, now: int) -> Refused | None:
         return _OVER
     consent = session.consent
     if consent is None:
-        return Refused(
-            "Nobody at the device has agreed yet.", "Wait for the answer, or nudge the person at the device."
-        )
+        return Refused("Nobody at the device has agreed yet.", "Wait for the answer, or nudge the person at the device.")
     if session.consent_over or now >= consent.until:
         return Refused("The agreed time is over.", "Ask the person at the device for more time.")
     if scope not in consent.scopes:
-        return Refused(
-            f"The person at the device did not agree to “{WORDS[scope]}”.", "Ask for it in this session.", 403
-        )
+        return Refused(f"The person at the device did not agree to “{WORDS[scope]}”.", "Ask for it in this session.", 403)
     if not session.connected:
         return Refused("The device is not connected now.", "Wait until it is back; the session goes on by itself.")
     return None

@@ -3,10 +3,9 @@
 import asyncio
 import contextlib
 import secrets
+from typing import Any
 
 import msgspec
-from caisey_agent.protocol import frames as f
-from caisey_agent.protocol.enrolment import Enrol, Enrolled
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from litestar import Request, WebSocket, post, websocket
@@ -15,6 +14,8 @@ from litestar.exceptions import WebSocketDisconnect
 from litestar.params import JSONBody
 from litestar.status_codes import HTTP_201_CREATED
 
+from caisey_agent.protocol import frames as f
+from caisey_agent.protocol.enrolment import Enrol, Enrolled
 from caisey_core.domain.refused import Refused
 from caisey_core.http.problems import RefusedError
 from caisey_core.http.who import address_of
@@ -28,7 +29,7 @@ MOST_BACKLOG = 16 << 20  # bytes of the record's backlog above which devices are
 
 
 @post("/agent/enrol", status_code=HTTP_201_CREATED, exclude_from_csrf=True)
-async def enrol(request: Request[None, None, None], data: JSONBody[Enrol], house: NamedDependency[House]) -> Enrolled:
+async def enrol(request: Request[Any, Any, Any], data: JSONBody[Enrol], house: NamedDependency[House]) -> Enrolled:
     """Enrol a device with an installer's token."""
     outcome = await enrolment.enrol(house, data, address_of(request))
     if isinstance(outcome, Refused):
@@ -37,7 +38,7 @@ async def enrol(request: Request[None, None, None], data: JSONBody[Enrol], house
 
 
 @websocket("/agent/link")
-async def link(socket: WebSocket[None, None, None], house: NamedDependency[House]) -> None:
+async def link(socket: WebSocket[Any, Any, Any], house: NamedDependency[House]) -> None:
     """A device's link: handshake, then frames both ways until one side ends it."""
     await socket.accept()
     try:
@@ -48,7 +49,7 @@ async def link(socket: WebSocket[None, None, None], house: NamedDependency[House
         return
 
 
-async def _handshake(socket: WebSocket[None, None, None], house: House) -> RosterDevice | None:
+async def _handshake(socket: WebSocket[Any, Any, Any], house: House) -> RosterDevice | None:
     nonce = secrets.token_bytes(32)
     await _send(socket, f.Challenge(nonce=nonce, server=house.config.deployment))
     try:
@@ -67,7 +68,9 @@ async def _handshake(socket: WebSocket[None, None, None], house: House) -> Roste
     if device is None:
         removed = await house.catalogue.devices.removed_key(proof.device)
         if removed is not None and _proves(removed, nonce, house, proof):
-            await _refuse(socket, f.CLOSE_REMOVED, "This device was removed.", "Enrol it again if it should come back.", final=True)
+            await _refuse(
+                socket, f.CLOSE_REMOVED, "This device was removed.", "Enrol it again if it should come back.", final=True
+            )
         else:
             await _refuse(socket, f.CLOSE_NOT_YOU, "This device is not known here.", "Enrol it again.", final=True)
         return None
@@ -96,7 +99,7 @@ def _proves(key: bytes, nonce: bytes, house: House, proof: f.Prove) -> bool:
     return True
 
 
-async def _serve(socket: WebSocket[None, None, None], house: House, device: RosterDevice) -> None:
+async def _serve(socket: WebSocket[Any, Any, Any], house: House, device: RosterDevice) -> None:
     line = house.live.links.of(device.id)
     connection = line.connection
     assert connection is not None
@@ -138,7 +141,7 @@ async def _serve(socket: WebSocket[None, None, None], house: House, device: Rost
         log.info("device disconnected", device=device.name, id=str(device.id))
 
 
-async def _write(socket: WebSocket[None, None, None], connection: Connection) -> None:
+async def _write(socket: WebSocket[Any, Any, Any], connection: Connection) -> None:
     with contextlib.suppress(WebSocketDisconnect):
         while (batch := await connection.next()) is not None:
             for data in batch:
@@ -148,12 +151,12 @@ async def _write(socket: WebSocket[None, None, None], connection: Connection) ->
         await socket.close(code, reason)
 
 
-async def _send(socket: WebSocket[None, None, None], frame: f.Frame) -> None:
+async def _send(socket: WebSocket[Any, Any, Any], frame: f.Frame) -> None:
     await socket.send_data(f.encode(frame), mode="binary")
 
 
 async def _refuse(
-    socket: WebSocket[None, None, None],
+    socket: WebSocket[Any, Any, Any],
     code: int,
     reason: str,
     what_to_do: str,
@@ -161,7 +164,5 @@ async def _refuse(
     final: bool = False,
     retry_after_seconds: float | None = None,
 ) -> None:
-    await _send(
-        socket, f.Refuse(reason=reason, what_to_do=what_to_do, final=final, retry_after_seconds=retry_after_seconds)
-    )
+    await _send(socket, f.Refuse(reason=reason, what_to_do=what_to_do, final=final, retry_after_seconds=retry_after_seconds))
     await socket.close(code, reason)

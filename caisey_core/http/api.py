@@ -15,6 +15,7 @@ from caisey_core.domain.roles import Member
 from caisey_core.http.problems import RefusedError
 from caisey_core.services import assignments, commands, devices, installers, review, sessions
 from caisey_core.services.house import House
+from caisey_core.services.outcomes import NOT_FOUND
 from caisey_core.services.views import (
     AssignmentView,
     Board,
@@ -133,9 +134,7 @@ async def assign(data: JSONBody[Order], member: Member_, house: House_) -> tuple
 
 
 @post("/assignments/{assignment:uuid}/reassign")
-async def reassign(
-    assignment: FromPath[UUID], data: JSONBody[Handover], member: Member_, house: House_
-) -> AssignmentView:
+async def reassign(assignment: FromPath[UUID], data: JSONBody[Handover], member: Member_, house: House_) -> AssignmentView:
     """Give an assignment to another technician."""
     return or_problem(await assignments.reassign(house, member, assignment, data.technician, data.reason))
 
@@ -171,7 +170,7 @@ async def show_card(session: FromPath[UUID], member: Member_, house: House_) -> 
     """Show how a session stands."""
     found = await review.card(house, member, session)
     if found is None:
-        raise RefusedError(sessions.NOT_FOUND)
+        raise RefusedError(NOT_FOUND)
     return found
 
 

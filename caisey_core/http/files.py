@@ -1,6 +1,7 @@
 """Files and full outputs of a session: bytes to and from a browser or an API client."""
 
 from pathlib import PurePosixPath
+from typing import Any
 from urllib.parse import quote
 from uuid import UUID
 
@@ -27,7 +28,7 @@ class Wanted(Struct, frozen=True, forbid_unknown_fields=True):
 
 @post("/sessions/{session:uuid}/files", status_code=HTTP_202_ACCEPTED, request_max_body_size=None)
 async def upload(
-    request: Request[None, None, None],
+    request: Request[Any, Any, Any],
     session: FromPath[UUID],
     path: FromQuery[str],
     member: NamedDependency[Member],

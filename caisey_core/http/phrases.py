@@ -36,7 +36,9 @@ SCOPES: Final = {  # what a technician may ask for in this version, in the order
     "admin": "Act as administrator",
 }
 # ECMA-48 control sequences, OSC and other strings with their terminators, and lone control characters but tab and newline
-_CONTROLS: Final = re.compile(r"\x1b\[[0-?]*[ -/]*[@-~]|\x1b[\]PX^_].*?(?:\x07|\x1b\\|$)|\x1b[ -/]*[0-~]?|[\x00-\x08\x0b-\x1f\x7f-\x9f]", re.S)
+_CONTROLS: Final = re.compile(
+    r"\x1b\[[0-?]*[ -/]*[@-~]|\x1b[\]PX^_].*?(?:\x07|\x1b\\|$)|\x1b[ -/]*[0-~]?|[\x00-\x08\x0b-\x1f\x7f-\x9f]", re.S
+)
 
 
 def icon(name: str) -> Markup:

@@ -1,5 +1,7 @@
 """Refusals as RFC 9457 problem details."""
 
+from typing import Any
+
 import msgspec
 import structlog
 from litestar import Request, Response
@@ -45,7 +47,7 @@ class RefusedError(Exception):
         self.refused = refused
 
 
-def request_id_of(request: "Request[object, object, object]") -> str:
+def request_id_of(request: Request[Any, Any, Any]) -> str:
     """Return the id under which this request is in the log."""
     return str(request.scope.get("state", {}).get("request_id", ""))
 

@@ -2,6 +2,7 @@
 
 import gzip
 from typing import Any, Final
+from urllib.parse import quote, urlencode
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from litestar import Request, Response
@@ -134,8 +135,8 @@ def error_page(house: House, request: AnyRequest, refused: Refused, request_id: 
     tenant = request.path_params.get("tenant", "")
     if refused.status == 401 and tenant:
         going = request.url.path if request.method == "GET" else ""
-        to = request.url.with_replacements(path=f"/t/{tenant}/sign-in", query={"to": going} if going else "", scheme="", netloc="")
-        return Redirect(str(to), status_code=HTTP_303_SEE_OTHER)
+        to = f"/t/{quote(tenant)}/sign-in" + (f"?{urlencode({'to': going})}" if going else "")
+        return Redirect(to, status_code=HTTP_303_SEE_OTHER)
     text = render(request, "error.html", refused=refused, request_id=request_id)
     return html(request, text, refused.status)
 

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator
+from typing import Any
 from uuid import UUID
 
 import msgspec
@@ -56,7 +57,7 @@ _decoder = msgspec.json.Decoder(Type | Resize | Run | Interrupt)
 
 @websocket("/t/{tenant:str}/sessions/{session:uuid}/live")
 async def live(
-    socket: WebSocket[None, None, None],
+    socket: WebSocket[Any, Any, Any],
     session: FromPath[UUID],
     house: NamedDependency[House],
     after: FromQuery[int] = -1,
@@ -96,7 +97,7 @@ async def live(
                 await writer
 
 
-async def _member(socket: WebSocket[None, None, None], house: House) -> Member:
+async def _member(socket: WebSocket[Any, Any, Any], house: House) -> Member:
     if "authorization" in socket.headers:
         return await member_of_api(house, socket)
     if not same_origin(house, socket):
@@ -105,7 +106,7 @@ async def _member(socket: WebSocket[None, None, None], house: House) -> Member:
 
 
 async def _catch_up(
-    socket: WebSocket[None, None, None], house: House, member: Member, session: UUID, after: int, watcher: Watcher
+    socket: WebSocket[Any, Any, Any], house: House, member: Member, session: UUID, after: int, watcher: Watcher
 ) -> int:
     """Send the output that the browser lacks, then let the watcher hear what comes; nothing falls between the two."""
     if after < 0:
@@ -127,7 +128,7 @@ async def _catch_up(
     return position
 
 
-async def _recent(socket: WebSocket[None, None, None], house: House, member: Member, session: UUID) -> int:
+async def _recent(socket: WebSocket[Any, Any, Any], house: House, member: Member, session: UUID) -> int:
     kept: list[tuple[int, UUID | None, bytes]] = []
     size, position = 0, -1
     async for row in _outputs(house, member, session, 0):
@@ -141,18 +142,14 @@ async def _recent(socket: WebSocket[None, None, None], house: House, member: Mem
     return position
 
 
-async def _outputs(
-    house: House, member: Member, session: UUID, start: int
-) -> AsyncIterator[tuple[int, UUID | None, bytes]]:
+async def _outputs(house: House, member: Member, session: UUID, start: int) -> AsyncIterator[tuple[int, UUID | None, bytes]]:
     async for row in review.rows_of(house, member.tenant, session, start):
         event = e.decode(row.event)
         if isinstance(event, e.OutputReceived) and row.disclosure is not None:
             yield row.position, event.command, row.disclosure.texts[0]
 
 
-async def _read(
-    socket: WebSocket[None, None, None], house: House, member: Member, session: UUID, watcher: Watcher
-) -> None:
+async def _read(socket: WebSocket[Any, Any, Any], house: House, member: Member, session: UUID, watcher: Watcher) -> None:
     while True:
         data = await socket.receive_data("text")
         try:
@@ -179,7 +176,7 @@ async def _read(
             )  # fmt: skip
 
 
-async def _write(socket: WebSocket[None, None, None], watcher: Watcher) -> None:
+async def _write(socket: WebSocket[Any, Any, Any], watcher: Watcher) -> None:
     with contextlib.suppress(WebSocketDisconnect):
         while (batch := await watcher.next()) is not None:
             for message in batch:

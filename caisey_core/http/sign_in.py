@@ -1,5 +1,7 @@
 """Doors of signing in and out by link and form; the form's page is in pages/sign_in.py."""
 
+from typing import Any
+
 from litestar import Request, get, post
 from litestar.di import NamedDependency
 from litestar.params import FromPath
@@ -13,6 +15,7 @@ from caisey_core.http.who import address_of, cookie_name, session_cookie, signed
 from caisey_core.services import sign_in
 from caisey_core.services.house import House
 from caisey_core.services.members import WORKERS
+from caisey_core.services.views import SignedIn
 
 
 def home_of(member: Member) -> str:
@@ -20,16 +23,14 @@ def home_of(member: Member) -> str:
     return f"/t/{member.tenant_slug}/" + ("queue" if member.role in WORKERS else "")
 
 
-def welcome(house: House, signed: sign_in.SignedIn, to: str = "") -> Redirect:
+def welcome(house: House, signed: SignedIn, to: str = "") -> Redirect:
     """Send a person who just signed in where they wanted to go."""
     path = to if to.startswith(f"/t/{signed.member.tenant_slug}/") else home_of(signed.member)
     return Redirect(path, status_code=HTTP_303_SEE_OTHER, cookies=[session_cookie(house.config, signed.token)])
 
 
 @get("/sign-in/{token:str}")
-async def link(
-    request: Request[None, None, None], token: FromPath[str], house: NamedDependency[House]
-) -> Redirect | Template:
+async def link(request: Request[Any, Any, Any], token: FromPath[str], house: NamedDependency[House]) -> Redirect | Template:
     """Open a sign-in link. A reusable one (demonstration) signs in at once; a one-time one asks for a click, so that a mail
     scanner that follows links does not use it up."""
     if house.config.demonstration:
@@ -38,22 +39,20 @@ async def link(
 
 
 @post("/sign-in/{token:str}")
-async def use_link(request: Request[None, None, None], token: FromPath[str], house: NamedDependency[House]) -> Redirect:
+async def use_link(request: Request[Any, Any, Any], token: FromPath[str], house: NamedDependency[House]) -> Redirect:
     """Use a sign-in link."""
     return await _use(request, token, house)
 
 
-async def _use(request: Request[None, None, None], token: str, house: House) -> Redirect:
+async def _use(request: Request[Any, Any, Any], token: str, house: House) -> Redirect:
     outcome = await sign_in.by_link(house, token, address_of(request))
     if isinstance(outcome, Refused):
         raise RefusedError(outcome)
     return welcome(house, outcome)
 
 
-@post("/t/{tenant:str}/sign-out")
-async def sign_out(
-    request: Request[None, None, None], member: NamedDependency[Member], house: NamedDependency[House]
-) -> Redirect:
+@post("/sign-out")
+async def sign_out(request: Request[Any, Any, Any], member: NamedDependency[Member], house: NamedDependency[House]) -> Redirect:
     """Sign this browser out."""
     await sign_in.sign_out(house, member, request.cookies.get(cookie_name(house.config), ""))
     return Redirect(
@@ -62,7 +61,7 @@ async def sign_out(
 
 
 @get("/")
-async def root(request: Request[None, None, None], house: NamedDependency[House]) -> Redirect:
+async def root(request: Request[Any, Any, Any], house: NamedDependency[House]) -> Redirect:
     """Send people where they belong: home, or to the sign-in page."""
     member = await signed_in(house, request)
     if member is not None:

@@ -10,8 +10,9 @@ from collections import deque
 from collections.abc import Callable
 from uuid import UUID
 
-from caisey_agent.protocol import frames as f
 from msgspec import Struct
+
+from caisey_agent.protocol import frames as f
 
 
 class Sending(Struct, frozen=True):

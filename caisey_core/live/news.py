@@ -1,9 +1,8 @@
 """What changed, for everyone who has a page open. News names a thing, never its content: the page asks again with its own rights."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
-from collections.abc import Iterator
 from typing import Literal
 from uuid import UUID
 

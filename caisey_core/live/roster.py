@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 from uuid import UUID
 
 from caisey_agent.protocol.frames import Facts
-
 from caisey_core.domain.assignment import Assignment
 
 
@@ -119,7 +118,8 @@ class Roster:
         if house.order is None:
             names = self._client_names
             house.order = sorted(
-                house.devices.values(), key=lambda d: (names.get(d.client, "").lower(), d.client.bytes, d.name.lower(), d.id.bytes)
+                house.devices.values(),
+                key=lambda d: (names.get(d.client, "").lower(), d.client.bytes, d.name.lower(), d.id.bytes),
             )
         return house.order
 

@@ -8,10 +8,10 @@ from typing import Any, Final, TypeVar
 from uuid import UUID
 
 import msgspec
-from caisey_hookspecs import Change, Clock, Context, Entry, HttpAnswer, PluginInfo, Rejected, Secret
 from msgspec import Struct
 
 from caisey_core.catalogue.plugin_store import PluginStore
+from caisey_hookspecs import Change, Clock, Context, Entry, HttpAnswer, PluginInfo, Rejected, Secret
 
 LONGEST_KEY: Final = 200  # characters
 LARGEST_VALUE: Final = 64 * 1024  # bytes

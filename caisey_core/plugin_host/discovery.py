@@ -8,8 +8,9 @@ from typing import Any, Final
 
 import msgspec
 import pluggy
-from caisey_hookspecs import Identity, Notifier, PluginInfo, Shell, identity, notifier, plugin, shell
 from msgspec import Struct
+
+from caisey_hookspecs import Identity, Notifier, PluginInfo, Shell, identity, notifier, plugin, shell
 
 GROUP: Final = "caisey.plugins"
 OK: Final = "ok"

@@ -10,13 +10,13 @@ from uuid import UUID
 
 import msgspec
 import structlog
-from caisey_hookspecs import Clock, CoreEvent, PluginInfo, Rejected, Unavailable
 from msgspec import Struct
 
 from caisey_core.catalogue.plugin_store import PluginStore
 from caisey_core.plugin_host.context import SystemClock, decode_settings, make_context
 from caisey_core.plugin_host.discovery import KINDS, Installed, discover
 from caisey_core.plugin_host.runner import Failed, NoAnswer, Runner
+from caisey_hookspecs import Clock, CoreEvent, PluginInfo, Rejected, Unavailable
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger("caisey.plugins")
 T = TypeVar("T")

@@ -39,7 +39,9 @@ class MasterKey:
         try:
             key = path.read_bytes()
         except OSError as error:
-            raise KeyTrouble(f"The master key {path} cannot be read ({error.strerror}). Restore it from your backup.") from error
+            raise KeyTrouble(
+                f"The master key {path} cannot be read ({error.strerror}). Restore it from your backup."
+            ) from error
         if len(key) != 32:
             raise KeyTrouble(f"The master key {path} is damaged. Restore it from your backup.")
         return cls(key)

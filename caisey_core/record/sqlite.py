@@ -14,7 +14,17 @@ from uuid import UUID
 import msgspec
 
 from caisey_core.record.commitment import Disclosure
-from caisey_core.record.store import LogHead, LogWrite, Recorded, StoreTrouble, StreamHead, StreamWrite, TenantKey, UnknownTenant
+from caisey_core.record.store import (
+    LogHead,
+    LogLeaf,
+    LogWrite,
+    Recorded,
+    StoreTrouble,
+    StreamHead,
+    StreamWrite,
+    TenantKey,
+    UnknownTenant,
+)
 
 APPLICATION_ID = 0x43616973  # "Cais"
 FORMAT = 1
@@ -126,7 +136,9 @@ class SqliteStore:
                     "INSERT INTO log_leaf VALUES (?,?,?,?,?)",
                     ((tenant, log.first + i, leaf.stream, leaf.size, leaf.root) for i, leaf in enumerate(log.leaves)),
                 )
-                write.execute("UPDATE log_head SET size=?, frontier=? WHERE tenant=?", (log.head.size, log.head.frontier, tenant))
+                write.execute(
+                    "UPDATE log_head SET size=?, frontier=? WHERE tenant=?", (log.head.size, log.head.frontier, tenant)
+                )
                 write.execute("INSERT INTO checkpoint VALUES (?,?,?)", (tenant, log.head.size, log.note))
 
     def _stream_id(self, write: sqlite3.Connection, stream: StreamWrite) -> int:
@@ -142,7 +154,9 @@ class SqliteStore:
             return cursor.lastrowid
         found = self._ids.get(name)
         if found is None:
-            row = write.execute("SELECT id FROM stream WHERE tenant=? AND name=?", (stream.tenant.bytes, head.stream)).fetchone()
+            row = write.execute(
+                "SELECT id FROM stream WHERE tenant=? AND name=?", (stream.tenant.bytes, head.stream)
+            ).fetchone()
             found = self._ids[name] = int(row[0])
         changed = write.execute(
             "UPDATE stream SET size=?, frontier=?, sealed=? WHERE id=? AND size=? AND NOT sealed",
@@ -169,7 +183,9 @@ class SqliteStore:
 
     def heads(self, tenant: UUID) -> list[StreamHead]:
         """Return all streams of a tenant in the order of their birth."""
-        rows = self._reader.execute("SELECT name, size, frontier, sealed FROM stream WHERE tenant=? ORDER BY id", (tenant.bytes,))
+        rows = self._reader.execute(
+            "SELECT name, size, frontier, sealed FROM stream WHERE tenant=? ORDER BY id", (tenant.bytes,)
+        )
         return [StreamHead(name, size, frontier, bool(sealed)) for name, size, frontier, sealed in rows]
 
     def log_head(self, tenant: UUID) -> LogHead:
@@ -202,6 +218,39 @@ class SqliteStore:
             Recorded(identity - base, event, Disclosure(seed, _texts.decode(texts)) if seed is not None else None)
             for identity, event, seed, texts in rows
         ]
+
+    def log_leaves(self, tenant: UUID, start: int, limit: int) -> list[LogLeaf]:
+        """Return leaves of a tenant's log from `start` on, in order."""
+        rows = self._reader.execute(
+            "SELECT position, stream, size, root FROM log_leaf WHERE tenant=? AND position>=? ORDER BY position LIMIT ?",
+            (tenant.bytes, start, limit),
+        )
+        found = []
+        for expected, (position, stream, size, root) in enumerate(rows, start):
+            if position != expected:
+                break  # a gap: the log ends here for whoever checks it
+            found.append(LogLeaf(stream, size, root))
+        return found
+
+    def checkpoints(self, tenant: UUID) -> list[tuple[int, str]]:
+        """Return all checkpoints of a tenant by size."""
+        rows = self._reader.execute("SELECT size, note FROM checkpoint WHERE tenant=? ORDER BY size", (tenant.bytes,))
+        return [(size, note) for size, note in rows]
+
+    def strays(self) -> str:
+        """Say what lies in the store that belongs to nothing."""
+        (events,) = self._reader.execute("SELECT count(*) FROM event").fetchone()
+        (sizes,) = self._reader.execute("SELECT coalesce(sum(size), 0) FROM stream").fetchone()
+        if events != sizes:
+            return f"{events} events are kept, the streams account for {sizes}"
+        for table in ("stream", "log_leaf", "log_head", "checkpoint"):
+            query = f"SELECT count(*) FROM {table} WHERE tenant NOT IN (SELECT tenant FROM tenant_key)"  # noqa: S608 - our own names
+            (count,) = self._reader.execute(query).fetchone()
+            if count:
+                return f"{count} rows of {table} belong to no tenant"
+        (leaves,) = self._reader.execute("SELECT count(*) FROM log_leaf").fetchone()
+        (heads,) = self._reader.execute("SELECT coalesce(sum(size), 0) FROM log_head").fetchone()
+        return "" if leaves == heads else f"{leaves} log leaves are kept, the logs account for {heads}"
 
     def close(self) -> None:
         """Close all connections."""

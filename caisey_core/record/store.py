@@ -123,5 +123,14 @@ class Store(Protocol):
     def read(self, tenant: UUID, stream: str, start: int, limit: int) -> list[Recorded]:
         """Return events from `start` on, in order; fewer than `limit` at the end."""
 
+    def log_leaves(self, tenant: UUID, start: int, limit: int) -> list[LogLeaf]:
+        """Return leaves of a tenant's log from `start` on, in order."""
+
+    def checkpoints(self, tenant: UUID) -> list[tuple[int, str]]:
+        """Return all checkpoints of a tenant by size: the size under which each is kept, and the note."""
+
+    def strays(self) -> str:
+        """Say what lies in the store that belongs to no tenant, stream or position; empty if nothing does."""
+
     def close(self) -> None:
         """Let go of everything."""

@@ -187,9 +187,7 @@ class Record:
         stream.size, stream.sealed = head.size, head.sealed
         stream.durable = Frontier.decode(head.size, head.frontier)
 
-    def append(
-        self, tenant: UUID, stream: str, entries: Sequence[Entry], *, urgent: bool = True, seal: bool = False
-    ) -> Ticket:
+    def append(self, tenant: UUID, stream: str, entries: Sequence[Entry], *, urgent: bool = True, seal: bool = False) -> Ticket:
         """Give entries their places now and write them soon. `seal` makes them the stream's last.
 
         A stream begins with its first append; one that exists must have been opened once, otherwise its ticket fails.

@@ -112,9 +112,7 @@ def _find(house: House, member: Member, assignment: UUID) -> RosterDevice | None
     return None
 
 
-async def reassign(
-    house: House, member: Member, assignment: UUID, technician: UUID, reason: str
-) -> AssignmentView | Refused:
+async def reassign(house: House, member: Member, assignment: UUID, technician: UUID, reason: str) -> AssignmentView | Refused:
     """Give an open assignment to another technician; a running session follows."""
     if (refused := refuse_unless(member, May.ASSIGN)) is not None:
         return refused

@@ -23,7 +23,13 @@ async def page(house: House, member: Member, before: int | None) -> AuditPage | 
         event = e.decode(row.event)
         kind = event.kind if isinstance(event, e.Unknown) else str(event.__struct_config__.tag)
         entries.append(
-            AuditEntry(position=row.position, at=event.at, actor=event.actor.name or event.actor.kind, kind=kind, sentence=_sentence(event, names))  # fmt: skip  # noqa: E501
+            AuditEntry(
+                position=row.position,
+                at=event.at,
+                actor=event.actor.name or event.actor.kind,
+                kind=kind,
+                sentence=_sentence(event, names),
+            )  # fmt: skip  # noqa: E501
         )
     entries.reverse()
     return AuditPage(entries=tuple(entries), next=start or None, proof=None)

@@ -3,7 +3,6 @@
 from typing import Final
 
 from caisey_agent.protocol import frames as f
-
 from caisey_core.domain import events as e
 from caisey_core.domain.events import SERVER
 from caisey_core.live.news import News

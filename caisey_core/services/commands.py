@@ -3,7 +3,6 @@
 from uuid import UUID, uuid4
 
 from caisey_agent.protocol import frames as f
-
 from caisey_core.domain import events as e
 from caisey_core.domain.refused import Refused
 from caisey_core.domain.roles import Member
@@ -35,7 +34,9 @@ async def run(house: House, member: Member, session: UUID, line: str) -> Command
         return bad_input("line", "The command is empty.", "Type a command.")
     data = line.encode(errors="surrogatepass")
     if len(data) > f.LONGEST_LINE:
-        return bad_input("line", f"The command is longer than {f.LONGEST_LINE // 1024} KiB.", "Put it into a file and upload it.")
+        return bad_input(
+            "line", f"The command is longer than {f.LONGEST_LINE // 1024} KiB.", "Put it into a file and upload it."
+        )
     if len(opened.running) >= MOST_WAITING:
         return Refused(f"{MOST_WAITING} commands wait already.", "Wait for one to end, or stop it.", 429)
     view = await plugins.shell_view(house, member.tenant, opened.started.shell, line)

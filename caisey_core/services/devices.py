@@ -4,7 +4,6 @@ import hashlib
 from uuid import UUID
 
 from caisey_agent.protocol import frames as f
-
 from caisey_core.domain import events as e
 from caisey_core.domain.refused import Refused
 from caisey_core.domain.roles import May, Member, refuse_unless
@@ -15,7 +14,7 @@ from caisey_core.services import clients, members
 from caisey_core.services.cards import assignment_view, card_of_row, device_row, pending_of, session_of
 from caisey_core.services.house import House
 from caisey_core.services.journal import STAMPED
-from caisey_core.services.outcomes import NOT_FOUND, bad_input, device_of
+from caisey_core.services.outcomes import bad_input, device_of
 from caisey_core.services.views import (
     AssignmentView,
     Counts,

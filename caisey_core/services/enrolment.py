@@ -5,12 +5,11 @@ import binascii
 from uuid import UUID, uuid4
 
 import msgspec
-
-from caisey_agent.protocol.enrolment import Enrol, Enrolled, enrolment_bytes
-from caisey_agent.protocol.frames import Facts
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
+from caisey_agent.protocol.enrolment import Enrol, Enrolled, enrolment_bytes
+from caisey_agent.protocol.frames import Facts
 from caisey_core.catalogue.devices import Device
 from caisey_core.catalogue.outcomes import Taken
 from caisey_core.domain import events as e

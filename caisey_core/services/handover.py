@@ -2,9 +2,9 @@
 
 from uuid import UUID
 
-from caisey_agent.protocol import frames as f
 from msgspec.structs import replace
 
+from caisey_agent.protocol import frames as f
 from caisey_core.domain import events as e
 from caisey_core.domain.refused import Refused
 from caisey_core.domain.roles import Member

@@ -36,22 +36,26 @@ class Live:
     roster: Roster = field(default_factory=Roster)
 
 
-@dataclass
 class House:
-    """Everything that a service may need."""
+    """Everything that a service may need. The composition root sets journal, projector and transfers, which need the house."""
 
-    config: Config
-    folder: Path
-    clock: Clock
-    catalogue: Catalogue
-    record: Record
-    plugins: PluginHost
-    live: Live
-    journal: "Journal" = field(init=False)
-    projector: "Projector" = field(init=False)
-    transfers: "Transfers" = field(init=False)
-    closing: asyncio.Event = field(default_factory=asyncio.Event)
-    _tasks: set[asyncio.Task[Any]] = field(default_factory=set)
+    def __init__(
+        self,
+        config: Config,
+        folder: Path,
+        clock: Clock,
+        catalogue: Catalogue,
+        record: Record,
+        plugins: PluginHost,
+        live: Live,
+    ) -> None:
+        self.config, self.folder, self.clock = config, folder, clock
+        self.catalogue, self.record, self.plugins, self.live = catalogue, record, plugins, live
+        self.journal: Journal
+        self.projector: Projector
+        self.transfers: Transfers
+        self.closing = asyncio.Event()
+        self._tasks: set[asyncio.Task[Any]] = set()
 
     def spawn(self, work: Coroutine[Any, Any, Any], what: str) -> None:
         """Do something beside the caller's answer; what it raises is logged, never lost."""

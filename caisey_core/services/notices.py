@@ -3,8 +3,6 @@
 from typing import Literal
 from uuid import UUID, uuid4
 
-from caisey_hookspecs import Delivery, Notice, Notifier, Rejected, Unavailable
-
 from caisey_core.catalogue.notices import NoticeRow
 from caisey_core.catalogue.outcomes import Taken
 from caisey_core.domain.refused import Refused
@@ -13,6 +11,7 @@ from caisey_core.live.news import News
 from caisey_core.plugin_host.host import PluginFault
 from caisey_core.services.house import House, log
 from caisey_core.services.views import NoticeView
+from caisey_hookspecs import Delivery, Notice, Notifier, Rejected, Unavailable
 
 Urgency = Literal["normal", "high", "urgent"]
 LIMIT_SECONDS = 10.0

@@ -3,14 +3,13 @@
 from typing import Literal
 from uuid import UUID
 
-from caisey_hookspecs import CommandView, Rejected, Shell, Unavailable
-
 from caisey_core.domain.refused import Refused
 from caisey_core.domain.roles import May, Member, refuse_unless
 from caisey_core.plugin_host.host import PluginFault
 from caisey_core.services.house import House, log
 from caisey_core.services.outcomes import bad_input
 from caisey_core.services.views import PluginView
+from caisey_hookspecs import CommandView, Rejected, Shell, Unavailable
 
 LIMIT_SECONDS = 0.5
 KINDS = ("identity", "shell", "notifier")
@@ -19,9 +18,7 @@ KINDS = ("identity", "shell", "notifier")
 async def shell_view(house: House, tenant: UUID, shell: str, line: str) -> CommandView | Refused | None:
     """Ask the shell plugin to look at a command. One that fails stops nobody's work: None, and the device still decides."""
     try:
-        view = await house.plugins.call(
-            tenant, shell, Shell, lambda found: found.view(line), LIMIT_SECONDS, expect=CommandView
-        )
+        view = await house.plugins.call(tenant, shell, Shell, lambda found: found.view(line), LIMIT_SECONDS, expect=CommandView)
     except (Unavailable, Rejected, PluginFault) as error:
         log.warning("a shell plugin failed", plugin=shell, error=str(error))
         return None

@@ -125,7 +125,9 @@ async def board(house: House, member: Member, wanted: SessionFilter) -> Board:
         )
 
     await house.projector.flush()
-    opened = [card_of(house, s) for s in house.journal.open.values() if s.tenant == member.tenant and s.state.started is not None]
+    opened = [
+        card_of(house, s) for s in house.journal.open.values() if s.tenant == member.tenant and s.state.started is not None
+    ]
     opened = [found for found in opened if fits(found)]
     ids = {found.id for found in opened}
     past = [card_of_row(row) for row in await house.catalogue.sessions.ended(member.tenant, limit=DONE_SHOWN)]
@@ -159,5 +161,3 @@ async def output(house: House, member: Member, session: UUID, command: UUID) -> 
         if isinstance(event, e.OutputReceived) and event.command == command and row.disclosure is not None:
             kept += row.disclosure.texts[0]
     return bytes(kept)
-
-

@@ -97,7 +97,9 @@ def heard(house: House, session: OpenSession, event: e.SessionEvent, position: i
             else:
                 _send(house, session, Person(text=event.reason, at=event.at))
         case e.ShellEnded():
-            _send(house, session, Person(text=f"The shell ended: {event.reason}. Variables and directory are gone.", at=event.at))
+            _send(
+                house, session, Person(text=f"The shell ended: {event.reason}. Variables and directory are gone.", at=event.at)
+            )
         case e.TerminalResized() | e.OutputCut() | e.ShellStarted():
             return
     if watchers.any(session.id):

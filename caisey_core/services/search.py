@@ -31,5 +31,7 @@ async def find(house: House, member: Member, q: str) -> tuple[Hit, ...]:
     for session in await house.catalogue.sessions.search(member.tenant, words, MOST_EACH):
         if member.serves(session.client):
             detail = f"{session.technician_name} · {session.reason}"
-            hits.append(Hit(kind="session", title=session.device_name, detail=detail, link=f"{base}/sessions/{session.id}/review"))
+            hits.append(
+                Hit(kind="session", title=session.device_name, detail=detail, link=f"{base}/sessions/{session.id}/review")
+            )
     return tuple(hits)

@@ -3,9 +3,10 @@
 import secrets
 from uuid import UUID, uuid4
 
-from caisey_agent.protocol import consent, frames as f
 import msgspec
 
+from caisey_agent.protocol import consent
+from caisey_agent.protocol import frames as f
 from caisey_core.domain import events as e
 from caisey_core.domain.refused import Refused
 from caisey_core.domain.roles import May, Member, refuse_unless

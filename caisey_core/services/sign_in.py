@@ -2,17 +2,6 @@
 
 from uuid import UUID, uuid4
 
-from caisey_hookspecs import (
-    Attempt,
-    Identified,
-    Identity,
-    NotIdentified,
-    Rejected,
-    SignInForm,
-    SignInRedirect,
-    Unavailable,
-)
-
 from caisey_core.catalogue.sign_ins import ApiToken, BrowserSession, SignInLink
 from caisey_core.catalogue.tenants import Tenant
 from caisey_core.domain import events as e
@@ -26,6 +15,16 @@ from caisey_core.services.journal import STAMPED
 from caisey_core.services.outcomes import NOT_FOUND
 from caisey_core.services.tokens import hash_of, new_token
 from caisey_core.services.views import SignedIn, SignInPage, Way
+from caisey_hookspecs import (
+    Attempt,
+    Identified,
+    Identity,
+    NotIdentified,
+    Rejected,
+    SignInForm,
+    SignInRedirect,
+    Unavailable,
+)
 
 LIMIT_SECONDS = 10.0
 LINK_HOURS = 24
@@ -95,7 +94,7 @@ async def complete(
             tenant.id, e.SignInFailed(actor=Actor("stranger", "", address), at=STAMPED, way=plugin, address=address)
         )
         status = 429 if said.retry_after_seconds is not None else 422
-        return Refused(said.reason, "Check what you typed and try again.", status, retry_after_seconds=said.retry_after_seconds)  # type: ignore[arg-type]  # fmt: skip  # noqa: E501
+        return Refused(said.reason, "Check what you typed and try again.", status, retry_after_seconds=said.retry_after_seconds)  # type: ignore[arg-type]  # fmt: skip
     row = await house.catalogue.members.by_subject(tenant.id, plugin, said.subject)
     if row is None or not row.active:
         return Refused("You are not a member here.", "Ask an admin of your company to add you.", 403)

@@ -57,7 +57,9 @@ class Timeline:
             case e.SessionRequested():
                 self._person(event.technician_name, "technician", event.at)
                 scopes = ", ".join(event.scopes)
-                self._add(row, event, "consent", "requested", f"{event.technician_name} asked for a session ({scopes})", said[0])
+                self._add(
+                    row, event, "consent", "requested", f"{event.technician_name} asked for a session ({scopes})", said[0]
+                )
             case e.ConsentAsked():
                 if len(self.entries) > 1:
                     self._add(row, event, "consent", "asked", f"{event.actor.name} asked again, for more")

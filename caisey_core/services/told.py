@@ -4,8 +4,9 @@ import hashlib
 from uuid import UUID
 
 import msgspec
-from caisey_agent.protocol import consent, frames as f, receipt
 
+from caisey_agent.protocol import consent, receipt
+from caisey_agent.protocol import frames as f
 from caisey_core.domain import events as e
 from caisey_core.domain.events import Actor
 from caisey_core.domain.refused import Refused
@@ -75,7 +76,7 @@ def numbered(house: House, device: RosterDevice, number: int, frame: f.ToServer)
     if outcome is HELD:
         raise RecordHeld
     if isinstance(outcome, Refused):
-        log.info("told too late", session=str(session.id), event=type(event).__name__, reason=outcome.reason)
+        log.info("told too late", session=str(session.id), told=type(event).__name__, reason=outcome.reason)
     link.arrived(number, outcome.durable if isinstance(outcome, Ticket) else None)
     if isinstance(outcome, Ticket):
         if isinstance(frame, f.Output):

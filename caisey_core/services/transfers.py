@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Final
 from uuid import UUID, uuid4
 
-from caisey_agent.protocol import frames as f
 from msgspec.structs import replace
 
+from caisey_agent.protocol import frames as f
 from caisey_core.domain import events as e
 from caisey_core.domain.events import SERVER
 from caisey_core.domain.refused import Refused

@@ -3,14 +3,13 @@
 from typing import Literal
 from uuid import UUID
 
-from caisey_agent.protocol.frames import Facts
-from caisey_hookspecs import SignInForm
 from msgspec import Struct
 
+from caisey_agent.protocol.frames import Facts
 from caisey_core.domain.events import Priority, Resolution
 from caisey_core.domain.roles import Member, Role
 from caisey_core.domain.session import State
-
+from caisey_hookspecs import SignInForm
 
 Pending = Literal["", "consent", "work", "interrupted"]
 

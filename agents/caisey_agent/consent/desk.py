@@ -9,12 +9,14 @@ from dataclasses import dataclass, field
 from uuid import UUID
 
 import msgspec
-from caisey_agent.consent.ledger import Agreed, Asked, Ledger, Until
-from caisey_agent.home import Config
-from caisey_agent.protocol import consent, frames as f
-from caisey_agent.protocol.consent import ConsentAnswer, ConsentRequest, ConsentWithdrawal, How, Scope
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from msgspec.structs import replace
+
+from caisey_agent.consent.ledger import Agreed, Asked, Ledger, Until
+from caisey_agent.home import Config
+from caisey_agent.protocol import consent
+from caisey_agent.protocol import frames as f
+from caisey_agent.protocol.consent import ConsentAnswer, ConsentRequest, ConsentWithdrawal, How, Scope
 
 LATER_SECONDS = 600
 SHOWN_COMMANDS = 8
@@ -56,7 +58,7 @@ class Desk:
         self.ended: deque[Ended] = deque(maxlen=5)
         self.changed: list[Callable[[], None]] = []
         self.on_agreed: Callable[[UUID], None] = lambda _session: None
-        self.on_withdrawn: Callable[[UUID], "asyncio.Future[None] | None"] = lambda _session: None
+        self.on_withdrawn: Callable[[UUID], asyncio.Future[None] | None] = lambda _session: None
 
     def tell(self) -> None:
         """Something is to be shown differently."""

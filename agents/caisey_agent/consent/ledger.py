@@ -11,11 +11,12 @@ from pathlib import Path
 from uuid import UUID
 
 import msgspec
+from msgspec import Struct
+from msgspec.structs import replace
+
 from caisey_agent.home import write_durably
 from caisey_agent.protocol.consent import Scope
 from caisey_agent.protocol.receipt import NO_RECEIPT
-from msgspec import Struct
-from msgspec.structs import replace
 
 _BOOT = Path("/proc/sys/kernel/random/boot_id")
 

@@ -85,7 +85,11 @@ class View:
         options = "".join(
             f'<option value="{n}"{" selected" if n == minutes else ""}>{self._say("minutes", n=n)}</option>' for n in choices
         )
-        message = f'<p class="message"><strong>{self._say("message")}:</strong> {html.escape(asked.message)}</p>' if asked.message else ""
+        message = (
+            f'<p class="message"><strong>{self._say("message")}:</strong> {html.escape(asked.message)}</p>'
+            if asked.message
+            else ""
+        )
         headline = self._say("asks", technician=request.technician, tenant=request.tenant)
         return (
             f'<article aria-live="polite">{self._who(request.technician, headline)}{message}'
@@ -122,7 +126,7 @@ class View:
         commands = "".join(f"<li><code>{html.escape(line[:500])}</code></li>" for line in ended.commands)
         at = time.strftime("%Y-%m-%d %H:%M", time.localtime(ended.ended_at))
         return (
-            f'<article><h1>{self._say("receipt")}: {html.escape(ended.technician)}, {html.escape(ended.tenant)}</h1>'
+            f"<article><h1>{self._say('receipt')}: {html.escape(ended.technician)}, {html.escape(ended.tenant)}</h1>"
             f"<p>{self._say('over')} {html.escape(ended.outcome)} <time>{at}</time></p><p>{html.escape(ended.reason)}</p>"
             + (f"<h2>{self._say('last')}</h2><ul>{commands}</ul>" if commands else "")
             + f"<h2>{self._say('code')}</h2><p><code>{ended.fingerprint}</code></p>"
@@ -151,7 +155,9 @@ class ConsentPage:
         self.address = f"http://127.0.0.1:{self._server.server_address[1]}/{secret}/"
         self.origin = f"http://127.0.0.1:{self._server.server_address[1]}"
         desk.changed.append(self._wake)
-        threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.2}, name="consent page", daemon=True).start()
+        threading.Thread(
+            target=self._server.serve_forever, kwargs={"poll_interval": 0.2}, name="consent page", daemon=True
+        ).start()
 
     def _wake(self) -> None:
         with self._changed:
@@ -224,7 +230,7 @@ class _Handler(BaseHTTPRequestHandler):
     sys_version = ""
     timeout = 60
 
-    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the standard library's name
+    def log_message(self, format: str, *args: Any) -> None:
         """Log nothing: addresses carry the secret."""
 
     def _send(self, status: int, body: str | bytes, kind: str = "text/html; charset=utf-8", **headers: str) -> None:

@@ -95,7 +95,9 @@ def holds(key: bytes, request: bytes, statement: bytes, signature: bytes) -> boo
 
 
 _request_decoder = msgspec.msgpack.Decoder(ConsentRequest)
-_statement_decoder = msgspec.msgpack.Decoder(ConsentAnswer | ConsentWithdrawal)
+_statement_decoder: msgspec.msgpack.Decoder[ConsentAnswer | ConsentWithdrawal] = msgspec.msgpack.Decoder(
+    ConsentAnswer | ConsentWithdrawal
+)
 
 
 def decode_request(data: bytes) -> ConsentRequest:

@@ -383,8 +383,8 @@ FromServer = Challenge | Welcome | Refuse | Ack | NumberedToAgent
 FromAgent = Prove | Ack | NumberedToServer | Latest
 
 encode = msgspec.msgpack.Encoder().encode
-_from_server = msgspec.msgpack.Decoder(FromServer)
-_from_agent = msgspec.msgpack.Decoder(FromAgent)
+_from_server: msgspec.msgpack.Decoder[FromServer] = msgspec.msgpack.Decoder(FromServer)
+_from_agent: msgspec.msgpack.Decoder[FromAgent] = msgspec.msgpack.Decoder(FromAgent)
 
 
 def decode_from_server(data: bytes) -> FromServer:

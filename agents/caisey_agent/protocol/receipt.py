@@ -62,7 +62,7 @@ def holds(key: bytes, receipt: bytes, signature: bytes) -> bool:
     return True
 
 
-_decoder = msgspec.msgpack.Decoder(CommandReceipt | TransferReceipt)
+_decoder: msgspec.msgpack.Decoder[CommandReceipt | TransferReceipt] = msgspec.msgpack.Decoder(CommandReceipt | TransferReceipt)
 
 
 def decode(data: bytes) -> CommandReceipt | TransferReceipt:

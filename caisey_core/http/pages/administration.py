@@ -99,13 +99,17 @@ async def _enrolment(
 
 
 @get("/enrolment")
-async def list_installers(request: AnyRequest, house: NamedDependency[House], member: NamedDependency[Member]) -> Response[bytes]:
+async def list_installers(
+    request: AnyRequest, house: NamedDependency[House], member: NamedDependency[Member]
+) -> Response[bytes]:
     """Show the installers and what each enrolled."""
     return await _enrolment(house, request, member)
 
 
 @post("/enrolment", status_code=200)
-async def create_installer(request: AnyRequest, house: NamedDependency[House], member: NamedDependency[Member]) -> Response[bytes]:
+async def create_installer(
+    request: AnyRequest, house: NamedDependency[House], member: NamedDependency[Member]
+) -> Response[bytes]:
     """Make an installer; its token is in this answer only."""
     typed = await form(request, Installer)
     outcome = await installers.create(house, member, typed.client, typed.device_name, typed.expires_hours, typed.uses)

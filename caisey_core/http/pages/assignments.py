@@ -46,9 +46,7 @@ async def queue(request: AnyRequest, house: NamedDependency[House], member: Name
 
 
 @post("/assignments", status_code=200)
-async def assign(
-    request: AnyRequest, house: NamedDependency[House], member: NamedDependency[Member]
-) -> Response[Any]:
+async def assign(request: AnyRequest, house: NamedDependency[House], member: NamedDependency[Member]) -> Response[Any]:
     """Assign devices."""
     order = await form(request, Order)
     due_at = house.clock.now() + order.due_minutes * MINUTE_US if order.due_minutes is not None else None
@@ -74,7 +72,7 @@ async def reassign(
     wanted = await form(request, Handover)
     before = assignments.view(house, member, assignment)
     view = given(await assignments.reassign(house, member, assignment, wanted.technician, wanted.reason))
-    undo = ()
+    undo: tuple[Step, ...] = ()
     if before is not None:
         undo = (Step(action=request.url.path, fields={"technician": str(before.technician), "reason": "taken back at once"}),)
     done = Done(said=f"{view.technician_name} has {view.device_name} now.", undo=undo)

@@ -40,9 +40,7 @@ async def read(request: AnyRequest, house: NamedDependency[House], member: Named
 
 
 @get("/search")
-async def find(
-    house: NamedDependency[House], member: NamedDependency[Member], q: FromQuery[str] = ""
-) -> tuple[Hit, ...]:
+async def find(house: NamedDependency[House], member: NamedDependency[Member], q: FromQuery[str] = "") -> tuple[Hit, ...]:
     """Answer the search box."""
     return await search.find(house, member, q)
 

@@ -17,7 +17,9 @@ from caisey_core.services.house import House
 from caisey_core.services.views import SignedIn, SignInPage
 
 
-def _shown(request: AnyRequest, view: SignInPage, going: str, refused: Refused | None = None, plugin: str = "") -> Response[bytes]:
+def _shown(
+    request: AnyRequest, view: SignInPage, going: str, refused: Refused | None = None, plugin: str = ""
+) -> Response[bytes]:
     text = render(request, "sign_in.html", view=view, going=going, refused=refused, plugin=plugin)
     headers = {"retry-after": str(round(refused.retry_after_seconds))} if refused and refused.retry_after_seconds else None
     return html(request, text, refused.status if refused else 200, headers)

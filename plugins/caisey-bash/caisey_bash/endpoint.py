@@ -23,9 +23,8 @@ from pathlib import Path
 from typing import Final
 from uuid import UUID
 
-from caisey_hookspecs import CommandEnd, EndpointShell, Launch, Rejected, ShellListener, Size, hookimpl
-
 from caisey_bash import processes
+from caisey_hookspecs import CommandEnd, EndpointShell, Launch, Rejected, ShellListener, Size, hookimpl
 
 READ: Final = 256 * 1024
 PROMPT_MARK: Final = b"\x1b]133;A\x07"  # what our PS1 begins with
@@ -199,7 +198,7 @@ class KeptBash(EndpointShell):
         running.started_ns = time.monotonic_ns()
         self._listener.started(command)
         nonce = running.nonce.encode()
-        self._write(b' __caisey_b ' + nonce + b';eval "$__caisey_line";__caisey_e ' + nonce + b"\r")
+        self._write(b" __caisey_b " + nonce + b';eval "$__caisey_line";__caisey_e ' + nonce + b"\r")
 
     def write(self, data: bytes) -> None:
         """Type."""

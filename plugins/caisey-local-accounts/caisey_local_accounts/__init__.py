@@ -1,7 +1,6 @@
 """Members sign in with e-mail address and password. The subject of an account is its address in lower case."""
 
 from caisey_hookspecs import Context, Identity, NoSettings, PluginInfo, hookimpl
-
 from caisey_local_accounts.accounts import LocalAccounts
 
 

@@ -2,6 +2,7 @@
 
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerifyMismatchError
+
 from caisey_hookspecs import (
     Attempt,
     Check,
@@ -15,13 +16,27 @@ from caisey_hookspecs import (
     SignInRedirect,
     Store,
 )
-
 from caisey_local_accounts.throttle import Throttle
 
 SHORTEST, LONGEST = 12, 1024  # characters; NIST SP 800-63B-4, section 3.1.1.2
 WORST = frozenset(
-    "password passwort contraseña motdepasse 123456789012 1234567890123 qwertyuiopas letmeinletmein iloveyouiloveyou "
-    "administrator changemechangeme correcthorsebatterystaple passwordpassword qwertzuiopas welcome12345".split()
+    [
+        "password",
+        "passwort",
+        "contraseña",
+        "motdepasse",
+        "123456789012",
+        "1234567890123",
+        "qwertyuiopas",
+        "letmeinletmein",
+        "iloveyouiloveyou",
+        "administrator",
+        "changemechangeme",
+        "correcthorsebatterystaple",
+        "passwordpassword",
+        "qwertzuiopas",
+        "welcome12345",
+    ]
 )
 WRONG = "The e-mail address or the password is wrong."
 

@@ -3,8 +3,9 @@
 import hashlib
 
 import msgspec
-from caisey_hookspecs import Clock, Store
 from msgspec import Struct
+
+from caisey_hookspecs import Clock, Store
 
 FREE = 5  # failures that cost nothing
 WINDOW_SECONDS = 15 * 60  # failures older than this are forgotten

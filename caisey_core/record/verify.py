@@ -1,0 +1,139 @@
+"""Structural verification: every event in its place, under roots that the tenant's key signed. Knows bytes, not meanings."""
+
+from collections.abc import Callable, Iterator, Sequence
+from uuid import UUID
+
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+from msgspec import Struct
+
+from caisey_core.record import checkpoint as notes
+from caisey_core.record.commitment import holds
+from caisey_core.record.merkle import Frontier, consistency_proof, leaf_hash, verify_consistency
+from caisey_core.record.store import Recorded, Store, StreamHead, TenantKey
+
+READ_AT_ONCE = 1000
+Claims = dict[str, list[tuple[int, bytes]]]
+Commitments = Callable[[bytes], Sequence[tuple[bytes, int, int]]]  # an event's bytes -> (root, lines, size) of its contents
+
+__all__ = ["Broken", "Log", "events_of", "remembered_holds", "verify_log", "verify_stream"]
+
+
+class Broken(Exception):
+    """Something does not hold; `where` names stream and event, `what` says it in words."""
+
+    def __init__(self, what: str, stream: str = "", position: int | None = None) -> None:
+        event = f", event {position}" if position is not None else ""
+        super().__init__(f"{stream}{event}: {what}" if stream else what)
+        self.what, self.stream, self.position = what, stream, position
+
+
+class Log(Struct, frozen=True):
+    """A tenant's log that was found to hold: its size and root, the checkpoints, and what it says of each stream."""
+
+    size: int
+    root: bytes
+    checkpoints: int
+    claims: Claims
+
+
+def verify_log(store: Store, key: TenantKey) -> Log:
+    """Check a tenant's log against every checkpoint. Raises Broken."""
+    try:
+        Ed25519PublicKey.from_public_bytes(key.public)
+    except (ValueError, TypeError) as error:
+        raise Broken("the tenant's public key is no Ed25519 key") from error
+    signed: dict[int, bytes] = {}
+    for size, note in store.checkpoints(key.tenant):
+        try:
+            checkpoint = notes.verify(note, key.origin, key.public)
+        except (notes.NotACheckpoint, InvalidSignature, TypeError, ValueError, AttributeError) as error:
+            raise Broken(f"the checkpoint of size {size} does not hold: {error}") from error
+        if checkpoint.size != size or checkpoint.origin != key.origin:
+            raise Broken(f"the checkpoint of size {size} is for another log or size")
+        signed[size] = checkpoint.root
+    frontier, claims, start, last_signed = Frontier(), Claims(), 0, True
+    if signed.pop(0, None) != frontier.root:
+        raise Broken("the checkpoint of the empty log is missing or wrong")
+    checkpoints = len(signed) + 1
+    while leaves := store.log_leaves(key.tenant, start, READ_AT_ONCE):
+        for leaf in leaves:
+            frontier.append(leaf_hash(leaf.data()))
+            claims.setdefault(leaf.stream, []).append((leaf.size, leaf.root))
+            root = signed.pop(frontier.size, None)
+            if root is not None and root != frontier.root:
+                raise Broken(f"the tenant's log up to leaf {frontier.size} is not what was signed", leaf.stream)
+            last_signed = root is not None
+        start += len(leaves)
+    if signed:
+        raise Broken(f"checkpoints for sizes that the log does not have: {', '.join(map(str, sorted(signed)))}")
+    if frontier.size and not last_signed:
+        raise Broken("the newest leaves of the tenant's log were never signed")
+    head = store.log_head(key.tenant)
+    if (head.size, head.frontier) != (frontier.size, frontier.encode()):
+        raise Broken("the head of the tenant's log is not where its leaves lead")
+    return Log(frontier.size, frontier.root, checkpoints, claims)
+
+
+def remembered_holds(store: Store, key: TenantKey, remembered: str) -> None:
+    """Check that the log continues a checkpoint that somebody kept. Raises Broken: the history was replaced or cut."""
+    old = notes.verify(remembered, key.origin, key.public)
+    leaves, start = [], 0
+    while batch := store.log_leaves(key.tenant, start, READ_AT_ONCE):
+        leaves += [leaf_hash(leaf.data()) for leaf in batch]
+        start += len(batch)
+    frontier = Frontier()
+    for leaf in leaves:
+        frontier.append(leaf)
+    if old.size > len(leaves):
+        raise Broken(f"a checkpoint of size {old.size} was handed out, the log has only {len(leaves)} leaves: it was cut")
+    if old.size == 0:
+        return
+    proof = consistency_proof(leaves, old.size)
+    if not verify_consistency(old.size, old.root, len(leaves), frontier.root, proof):
+        raise Broken(f"the log does not continue the checkpoint of size {old.size} that was handed out")
+
+
+def events_of(store: Store, tenant: UUID, stream: str) -> Iterator[Recorded]:
+    """Yield a stream's events."""
+    start = 0
+    while rows := store.read(tenant, stream, start, READ_AT_ONCE):
+        yield from rows
+        start += len(rows)
+
+
+def verify_stream(
+    store: Store, key: TenantKey, head: StreamHead, log: Log, commitments: Commitments, visit: Callable[[Recorded], None]
+) -> int:
+    """Check a stream's events against the log and their disclosures; `visit` sees each. Returns their number. Raises Broken."""
+    claims = iter(log.claims.get(head.stream, []))
+    claim = next(claims, None)
+    frontier = Frontier()
+    for expected, row in enumerate(events_of(store, key.tenant, head.stream)):
+        if row.position != expected:
+            raise Broken("an event is missing before this one", head.stream, row.position)
+        try:
+            frontier.append(leaf_hash(row.event))
+            committed = commitments(row.event)
+        except (ValueError, TypeError) as error:
+            raise Broken(f"this is no event ({error})", head.stream, row.position) from error
+        if committed:
+            if row.disclosure is None:
+                raise Broken("its text is missing", head.stream, row.position)
+            if not holds(row.disclosure, committed):
+                raise Broken("its text is not what was committed to", head.stream, row.position)
+        elif row.disclosure is not None:
+            raise Broken("a text lies beside an event that has none", head.stream, row.position)
+        visit(row)
+        if claim is not None and claim[0] == frontier.size:
+            if claim[1] != frontier.root:
+                raise Broken("this event, or one before it, is not what was signed", head.stream, row.position)
+            claim = next(claims, None)
+    if claim is not None:
+        raise Broken(f"events are missing: {claim[0]} were signed, {frontier.size} are there", head.stream, frontier.size)
+    signed = log.claims.get(head.stream, [(0, b"")])[-1][0]
+    if signed != frontier.size:
+        raise Broken("the newest events were never signed", head.stream, signed)
+    if (head.size, head.frontier) != (frontier.size, frontier.encode()):
+        raise Broken("the stream's head is not where its events lead", head.stream, frontier.size)
+    return frontier.size

@@ -1,0 +1,341 @@
+"""The verdict on records: what the structure proves, and what the events mean under the keys of the devices.
+
+Used by `caisey verify` on a whole data folder and by the review page on one session; both say the same.
+"""
+
+import hashlib
+import sqlite3
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from uuid import UUID
+
+import msgspec
+from msgspec import Struct
+
+from caisey_agent.protocol import consent, receipt
+from caisey_agent.protocol.receipt import NO_RECEIPT
+from caisey_core.domain import events as e
+from caisey_core.domain.refused import Refused
+from caisey_core.domain.session import Session, decide, evolve
+from caisey_core.record.sqlite import SqliteStore
+from caisey_core.record.store import Recorded, Store, StreamHead, TenantKey, UnknownTenant
+from caisey_core.record.verify import Broken, Log, events_of, verify_log, verify_stream
+from caisey_core.record.writer import Record
+
+AUDIT = "audit"
+__all__ = ["Verdict", "verify_folder", "verify_session"]
+
+
+class Verdict(Struct, frozen=True, kw_only=True):
+    """`proved` has one line for each thing that was proved; `broken` names the first that does not hold."""
+
+    ok: bool
+    proved: tuple[str, ...]
+    broken: str = ""
+    sentence: str = ""
+
+
+@dataclass
+class Devices:
+    """Public keys of the devices, as the audit log says when they enrolled; and nonces that were used."""
+
+    keys: dict[str, bytes] = field(default_factory=dict)
+    nonces: set[bytes] = field(default_factory=set)
+
+    def take(self, row: Recorded) -> None:
+        """Read an event of the audit log."""
+        event = e.decode(row.event)
+        if isinstance(event, e.DeviceEnrolled):
+            self.keys[str(event.device)] = event.key
+
+
+def commitments(event: bytes) -> Sequence[tuple[bytes, int, int]]:
+    """Return the commitments of an event's contents, in order."""
+    return [(content.root, content.lines, content.size) for content in e.contents(e.decode(event))]
+
+
+def time_of(at: int) -> str:
+    """Return a time of day, UTC."""
+    return f"{datetime.fromtimestamp(at / 1e6, UTC):%Y-%m-%d %H:%M:%S} UTC"
+
+
+class SessionCheck:
+    """Follows one session's events and checks what they mean. Raises Broken at the first that cannot be."""
+
+    def __init__(self, stream: str, devices: Devices) -> None:
+        self._stream, self._devices = stream, devices
+        self.state = Session()
+        self.consent_at: int | None = None
+        self.first_work: int | None = None
+        self.receipts = 0
+        self.commands = 0
+        self.unreceipted: set[UUID] = set()
+        self.events = 0
+        self._lines: dict[UUID, bytes] = {}
+        self._paths: dict[UUID, bytes] = {}
+        self._outputs: dict[UUID, tuple[hashlib._Hash, int]] = {}
+        self._previous = NO_RECEIPT
+        self._row: Recorded
+        self._mono = 0
+
+    def _broken(self, what: str) -> Broken:
+        return Broken(what, self._stream, self._row.position)
+
+    def take(self, row: Recorded) -> None:
+        """Check the next event."""
+        self._row = row
+        self.events += 1
+        event = e.decode(row.event)
+        if isinstance(event, e.Unknown):
+            return
+        if not isinstance(event, e.SessionEvent):
+            raise self._broken("this event does not belong to a session")
+        if event.mono < self._mono:
+            raise self._broken("the clock that never goes back went back")
+        self._mono = event.mono
+        self._meaning(event, row.disclosure.texts if row.disclosure is not None else ())
+        outcome = decide(self.state, event)
+        if isinstance(outcome, Refused) or not outcome:
+            reason = outcome.reason if isinstance(outcome, Refused) else "it happened before"
+            raise self._broken(f"{type(event).__name__} at {time_of(event.at)} cannot follow here: {reason}")
+        self.state = evolve(self.state, event)
+
+    def _meaning(self, event: e.SessionEvent, texts: tuple[bytes, ...]) -> None:
+        match event:
+            case e.SessionRequested():
+                if f"session/{event.session}" != self._stream:
+                    raise self._broken("this event is of another session")
+            case e.ConsentAsked():
+                self._asked(event)
+            case e.ConsentGranted():
+                self._granted(event)
+            case e.ConsentDenied() | e.ConsentPostponed():
+                self._answer(event.answer, event.signature, "denied" if isinstance(event, e.ConsentDenied) else "later")
+            case e.ConsentWithdrawn():
+                self._withdrawn(event)
+            case e.CommandAccepted():
+                self._works(event.at)
+                self.commands += 1
+                self.unreceipted.add(event.command)
+                self._lines[event.command] = hashlib.sha256(texts[0]).digest()
+                self._outputs[event.command] = (hashlib.sha256(), 0)
+            case e.TerminalTyped():
+                self._works(event.at)
+            case e.TransferAccepted():
+                self._works(event.at)
+                self._paths[event.transfer] = hashlib.sha256(texts[0]).digest()
+            case e.OutputReceived() if event.command in self._outputs:
+                assert event.command is not None
+                digest, size = self._outputs[event.command]
+                digest.update(texts[0])
+                self._outputs[event.command] = (digest, size + len(texts[0]))
+            case e.CommandFinished():
+                self._finished(event)
+            case e.TransferFinished():
+                self._transferred(event)
+            case e.Sealed():
+                if event.events != self._row.position:
+                    raise self._broken(f"the seal counts {event.events} events, {self._row.position} came before it")
+
+    def _works(self, at: int) -> None:
+        if self.first_work is None:
+            self.first_work = at
+
+    def _key(self) -> bytes:
+        device = str(self.state.started.device) if self.state.started is not None else ""
+        key = self._devices.keys.get(device)
+        if key is None:
+            raise self._broken("the audit log does not say that this device enrolled")
+        return key
+
+    def _asked(self, event: e.ConsentAsked) -> None:
+        try:
+            request = consent.decode_request(event.request)
+        except msgspec.DecodeError as error:
+            raise self._broken("the request for consent does not decode") from error
+        if f"session/{request.session}" != self._stream:
+            raise self._broken("the request for consent is for another session")
+        if request.nonce in self._devices.nonces:
+            raise self._broken("the request for consent repeats a nonce")
+        self._devices.nonces.add(request.nonce)
+
+    def _answer(self, data: bytes, signature: bytes, decision: str) -> consent.ConsentAnswer:
+        ask = self.state.ask
+        if ask is None:
+            raise self._broken("an answer without a question")
+        try:
+            answer = consent.decode_statement(data)
+        except msgspec.DecodeError as error:
+            raise self._broken("the answer does not decode") from error
+        if not consent.holds(self._key(), ask.request, data, signature):
+            raise self._broken("the answer is not signed by the device's key over what was asked")
+        if (
+            not isinstance(answer, consent.ConsentAnswer)
+            or answer.decision != decision
+            or f"session/{answer.session}" != self._stream
+            or answer.request != hashlib.sha256(ask.request).digest()
+        ):
+            raise self._broken("the device signed another answer")
+        return answer
+
+    def _granted(self, event: e.ConsentGranted) -> None:
+        answer = self._answer(event.answer, event.signature, "granted")
+        assert self.state.ask is not None
+        asked = consent.decode_request(self.state.ask.request)
+        if (answer.scopes, answer.who, answer.how, answer.at) != (event.scopes, event.who, event.how, event.device_at):
+            raise self._broken("the consent is not what the device signed")
+        if not set(answer.scopes) <= set(asked.scopes) or answer.duration_seconds > asked.duration_seconds:
+            raise self._broken("the consent grants more than was asked")
+        if event.until != event.at + answer.duration_seconds * 1_000_000 or event.skew_us != event.device_at - event.at:
+            raise self._broken("the consent's time is not what the device signed")
+        if self.consent_at is None:
+            self.consent_at = event.at
+
+    def _withdrawn(self, event: e.ConsentWithdrawn) -> None:
+        agreed = self.state.consent
+        if agreed is None or not consent.holds(self._key(), agreed.request, event.withdrawal, event.signature):
+            raise self._broken("the withdrawal is not signed by the device's key")
+        said = consent.decode_statement(event.withdrawal)
+        if not isinstance(said, consent.ConsentWithdrawal) or (said.who, said.how, said.at) != (
+            event.who,
+            event.how,
+            event.device_at,
+        ):
+            raise self._broken("the device signed another withdrawal")
+
+    def _receipt(self, data: bytes, signature: bytes) -> receipt.CommandReceipt | receipt.TransferReceipt:
+        if not receipt.holds(self._key(), data, signature):
+            raise self._broken("the receipt is not signed by the device's key")
+        try:
+            said = receipt.decode(data)
+        except msgspec.DecodeError as error:
+            raise self._broken("the receipt does not decode") from error
+        if f"session/{said.session}" != self._stream or said.previous != self._previous:
+            raise self._broken("the receipt does not follow the one before it")
+        self._previous = hashlib.sha256(data).digest()
+        self.receipts += 1
+        return said
+
+    def _finished(self, event: e.CommandFinished) -> None:
+        said = self._receipt(event.receipt, event.signature)
+        output, size = self._outputs.get(event.command, (hashlib.sha256(), 0))
+        if not isinstance(said, receipt.CommandReceipt) or said.command != event.command:
+            raise self._broken("the receipt is for something else")
+        if said.line != self._lines.get(event.command):
+            raise self._broken("the device ran another command than the one that is recorded")
+        if (said.output, said.output_size) != (output.digest(), size):
+            raise self._broken("the recorded output is not what the device sent")
+        if (said.exit_code, said.duration_ns) != (event.exit_code, event.duration_ns):
+            raise self._broken("the recorded end is not what the device signed")
+        self.unreceipted.discard(event.command)
+
+    def _transferred(self, event: e.TransferFinished) -> None:
+        said = self._receipt(event.receipt, event.signature)
+        if not isinstance(said, receipt.TransferReceipt) or said.transfer != event.transfer:
+            raise self._broken("the receipt is for something else")
+        if (said.path, said.content, said.size) != (self._paths.get(event.transfer), event.content, event.size):
+            raise self._broken("the file is not what the device signed for")
+
+    def sentence(self) -> str:
+        """Say in one line what was found."""
+        parts = [f"{self.events} events"]
+        if self.consent_at is not None:
+            day = datetime.fromtimestamp(self.consent_at / 1e6, UTC)
+            before = ""
+            if self.first_work is not None:
+                before = f" before the first work {datetime.fromtimestamp(self.first_work / 1e6, UTC):%H:%M:%S}"
+            parts.append(f"consent {day:%H:%M:%S}{before}, device co-signed")
+        else:
+            parts.append("no consent, no work")
+        return "Verified: " + ", ".join(parts)
+
+    def proved(self) -> tuple[str, ...]:
+        """Return a line for each thing that holds."""
+        lines = [f"Every one of {self.events} events is where it was written, under roots that the tenant's key signed."]
+        if self.consent_at is not None:
+            lines.append(
+                f"The device signed the consent, {time_of(self.consent_at)}; every act lies within its scope and time."
+            )
+        if self.commands:
+            missing = f"; {len(self.unreceipted)} without a receipt" if self.unreceipted else ""
+            lines.append(
+                f"{self.receipts} receipts of the device, chained and signed, for {self.commands} commands and files{missing}."
+            )
+        lines.append("The record is sealed: nothing can follow." if self.state.sealed else "The record is still open.")
+        return tuple(lines)
+
+
+def _session(store: Store, key: TenantKey, head: StreamHead, log: Log, devices: Devices) -> SessionCheck:
+    check = SessionCheck(head.stream, devices)
+    verify_stream(store, key, head, log, commitments, check.take)
+    if head.sealed != check.state.sealed:
+        raise Broken("the stream's seal is not what its events say", head.stream)
+    return check
+
+
+def verify_session_in(store: Store, tenant: UUID, session: UUID) -> Verdict:
+    """Check one session against the tenant's log and the keys of the devices."""
+    stream = f"session/{session}"
+    try:
+        key = next(found for found in store.tenants() if found.tenant == tenant)
+        # the log is read first: what is written meanwhile is newer than it
+        head = store.head(tenant, stream)
+        log = verify_log(store, key)
+        if head is None:
+            raise Broken("this session has no record", stream)
+        claimed = log.claims.get(stream, [(0, b"")])[-1][0]
+        if claimed != head.size:  # more was written between the two reads
+            head = store.head(tenant, stream) or head
+            log = verify_log(store, key)
+        devices = Devices()
+        for row in events_of(store, tenant, AUDIT):
+            devices.take(row)
+        check = _session(store, key, head, log, devices)
+    except StopIteration:
+        raise UnknownTenant(str(tenant)) from None
+    except Broken as broken:
+        return Verdict(ok=False, proved=(), broken=str(broken))
+    except (sqlite3.Error, msgspec.DecodeError, ValueError, TypeError) as error:
+        return Verdict(ok=False, proved=(), broken=f"{stream}: the record cannot be read ({error})")
+    return Verdict(ok=True, proved=check.proved(), sentence=check.sentence())
+
+
+async def verify_session(record: Record, tenant: UUID, session: UUID) -> Verdict:
+    """Check one session of a running server, beside its work."""
+    return await record.in_reader(lambda store: verify_session_in(store, tenant, session))
+
+
+def verify_folder(data: Path) -> Verdict:
+    """Check everything in a data folder, also while its server runs. Raises StoreTrouble if there is no record."""
+    store = SqliteStore.open(data / "record.db")
+    proved: list[str] = []
+    try:
+        for key in store.tenants():
+            _tenant(store, key, proved)
+        if stray := store.strays():
+            raise Broken(stray)
+        proved.append("Nothing lies in the record that no tenant, stream or position accounts for.")
+    except Broken as broken:
+        return Verdict(ok=False, proved=tuple(proved), broken=str(broken))
+    except (sqlite3.Error, msgspec.DecodeError, ValueError, TypeError, OverflowError) as error:
+        return Verdict(ok=False, proved=tuple(proved), broken=f"the record cannot be read ({error})")
+    finally:
+        store.close()
+    return Verdict(ok=True, proved=tuple(proved), sentence="Verified")
+
+
+def _tenant(store: Store, key: TenantKey, proved: list[str]) -> None:
+    heads = {head.stream: head for head in store.heads(key.tenant)}
+    log = verify_log(store, key)
+    if unknown := log.claims.keys() - heads.keys():
+        raise Broken("this stream was signed and is gone", min(unknown))
+    proved.append(f"{key.origin}: {log.checkpoints} checkpoints, signed by the tenant's key, over {log.size} leaves.")
+    devices = Devices()
+    if AUDIT in heads:
+        count = verify_stream(store, key, heads.pop(AUDIT), log, commitments, devices.take)
+        proved.append(f"{key.origin}: the audit log holds, {count} events, {len(devices.keys)} devices enrolled.")
+    for head in heads.values():
+        check = _session(store, key, head, log, devices)
+        proved.append(f"{head.stream}: {check.sentence().removeprefix('Verified: ')}.")
