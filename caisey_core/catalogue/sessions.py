@@ -44,7 +44,7 @@ class Sessions:
         t = SessionTable
         fields = {name: getattr(row, name) for name in row.__struct_fields__}
         search = f"{row.device_name} {row.client_name} {row.technician_name} {row.who} {row.reason}".lower()
-        changing = [column for column in t.all_columns() if column not in (t.id, t.tenant)]
+        changing = [column for column in t.all_columns() if column._meta.name not in ("id", "tenant")]
         new = t(tenant=tenant, search=search, **fields)
         await t.insert(new).on_conflict(target=t.id, action="DO UPDATE", values=changing).run()
 

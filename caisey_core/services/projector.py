@@ -5,6 +5,7 @@ from uuid import UUID
 
 from caisey_core.catalogue.catalogue import Catalogue
 from caisey_core.services.cards import row_of_card
+from caisey_core.services.house import log
 from caisey_core.services.journal import OpenSession
 
 LINGER_SECONDS = 0.1
@@ -34,7 +35,10 @@ class Projector:
             await self._wake.wait()
             await asyncio.sleep(LINGER_SECONDS)
             self._wake.clear()
-            await self.flush()
+            try:
+                await self.flush()
+            except Exception as error:  # a row can be made again from the record; the next change tries anew
+                log.error("session rows could not be written", exc_info=error)
 
     async def flush(self) -> None:
         """Save all that waits."""

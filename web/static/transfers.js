@@ -25,6 +25,8 @@ export function showTransfer(card) {
     rows.set(card.id, row);
     list.prepend(row);
   }
+  if (card.state === "running" && row.dataset.state && row.dataset.state !== "running") return; // the answer came after the news
+  row.dataset.state = card.state;
   const name = Object.assign(document.createElement("b"), { className: "mono", textContent: card.path });
   const words = { running: `${size(card.done)} of ${card.size ? size(card.size) : "?"}`, finished: size(card.size), failed: card.reason || "failed", cancelled: "cancelled" }[card.state];
   const state = Object.assign(document.createElement("span"), { className: card.state === "failed" ? "badge bad" : "sub", textContent: `${card.direction === "upload" ? "sent" : "fetched"} · ${words}` });
@@ -35,6 +37,10 @@ export function showTransfer(card) {
     const stop = Object.assign(document.createElement("button"), { type: "button", className: "btn sm", textContent: "Stop" });
     stop.addEventListener("click", () => fetch(`${location.pathname}/files/${card.id}/cancel`, { method: "POST", headers: { "x-csrftoken": csrf(), accept: "application/json" } }));
     row.append(bar, stop);
+  }
+  if (card.state === "finished") {
+    const hash = Object.assign(document.createElement("span"), { className: "sub mono", textContent: `SHA-256 ${card.content.slice(0, 16)}…`, title: card.content });
+    row.append(hash);
   }
   if (card.state === "finished" && card.direction === "download") {
     row.append(Object.assign(document.createElement("a"), { className: "btn sm", href: `${location.pathname}/files/${card.id}`, textContent: "Save", download: "" }));

@@ -25,7 +25,7 @@ from caisey_agent.protocol.consent import ConsentRequest, Scope
 
 WAIT_SECONDS: Final = 20.0  # that a request for the next version waits
 LARGEST_FORM: Final = 4096  # bytes
-POLICY: Final = "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"  # noqa: E501
+POLICY: Final = "default-src 'none'; img-src data:; style-src 'self'; script-src 'self'; connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"  # noqa: E501
 _ICONS: Final = {
     Scope.LOOK: '<path d="M2 12s3.6-7 10-7 10 7 10 7-3.6 7-10 7S2 12 2 12Z"/><circle cx="12" cy="12" r="3"/>',
     Scope.RUN: '<path d="m5 7 5 5-5 5M13 18h6"/>',

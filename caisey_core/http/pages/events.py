@@ -57,7 +57,10 @@ class Listener:
                     batch = await subscription.next(KEEP_ALIVE_SECONDS)
                 except StopAsyncIteration:
                     break
-                yield _message(await self._parts(batch)) if batch else ": still here\n\n"
+                try:
+                    yield _message(await self._parts(batch)) if batch else ": still here\n\n"
+                except Exception as error:  # the answer has begun: a part that cannot be shown must not end the stream
+                    log.error("a part of a page could not be rendered", page=self.kind, exc_info=error)
         yield ": the server stops\n\n"
 
     async def _parts(self, batch: list[News]) -> str:
