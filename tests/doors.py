@@ -131,6 +131,17 @@ class Caisey:
         }
         self.devices = {d["name"]: Device(**d) for d in told["devices"]}
 
+    def restart_server(self) -> None:
+        """Serve the same data on the same port again; the agents of the first start are still there and come back."""
+        assert self.process is not None
+        self.first = getattr(self, "first", self.process.pid)
+        ready = self.data.with_name(self.data.name + ".served")
+        ready.unlink(missing_ok=True)
+        arguments = ["serve", "--data", str(self.data), "--port", str(self.port), "--ready-file", str(ready)]
+        with self.data.with_name(self.data.name + ".log").open("ab") as log:
+            self.process = subprocess.Popen([sys.executable, "-m", "caisey_core.cli", *arguments], stdout=log, stderr=log)
+        until(ready.exists, "the server", 30)
+
     def log(self) -> str:
         """Return what the server said."""
         return self.data.with_name(self.data.name + ".log").read_text()
@@ -145,7 +156,8 @@ class Caisey:
         """kill -9 of the server and its agents."""
         assert self.process is not None
         with contextlib.suppress(ProcessLookupError):
-            os.killpg(self.process.pid, signal.SIGKILL)
+            os.killpg(getattr(self, "first", self.process.pid), signal.SIGKILL)
+        self.process.kill()
         self.process.wait()
 
     def verify(self) -> subprocess.CompletedProcess[str]:

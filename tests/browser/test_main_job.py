@@ -94,7 +94,7 @@ def test_assign_notify_ask_consent_work_reassign_finish_review(caisey: Caisey, p
     dana.goto(f"{caisey.url}/t/brightwater-it/sessions")
     dana.get_by_role("button", name="Hand over").first.click()
     dialog = dana.get_by_role("dialog")
-    dialog.get_by_label("To", exact=True).select_option(label="Mia Torres")
+    dialog.locator("select[name=technician]").select_option(label="Mia Torres")
     dialog.get_by_label("Reason").fill("Tom is off now")
     dialog.locator("button[type=submit]").click()
     expect(mia.locator("#toasts").get_by_text("The session on HD-FRONTDESK is yours")).to_be_visible(timeout=3_000)
