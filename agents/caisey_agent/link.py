@@ -17,6 +17,7 @@ from caisey_agent.home import Config
 from caisey_agent.protocol import frames as f
 from caisey_agent.spool import Spool
 
+FIRST_PAUSE = 0.2  # seconds before the first try after a loss; doubled after each further one
 LONGEST_PAUSE = 30.0  # seconds between two tries
 FACTS_SECONDS = 60.0
 FINAL = {
@@ -50,7 +51,7 @@ class Link:
         self._epoch, self._received = "", 0
         self._outgoing: deque[bytes] = deque()
         self._wake = asyncio.Event()
-        self._online = False
+        self._online = self._welcomed = False
         self._acked = 0
         self.on_room: Callable[[bool], None] = lambda _full: None
 
@@ -74,21 +75,22 @@ class Link:
         pause = 0.0
         while True:
             wish = None
+            self._welcomed = False
             try:
                 wish = await self._connect()
-                pause = 0.0
             except ConnectionClosed as closed:
                 code = closed.rcvd.code if closed.rcvd is not None else 1006
                 if code in FINAL:
                     raise Ended(*FINAL[code]) from None
                 say(f"link lost ({code})")
-                pause = 0.0 if self._online else pause
             except (OSError, TimeoutError, InvalidHandshake, InvalidURI) as error:
                 say(f"no link: {type(error).__name__}")
             finally:
                 self._online = False
                 self._outgoing.clear()
-            pause = min(LONGEST_PAUSE, pause * 2 if pause else 0.2)
+            if self._welcomed:
+                pause = 0.0
+            pause = min(LONGEST_PAUSE, pause * 2 if pause else FIRST_PAUSE)
             await asyncio.sleep((wish or pause) * random.uniform(0.5, 1.5))  # noqa: S311 - spreads load, no secret
 
     async def _connect(self) -> float | None:
@@ -141,7 +143,7 @@ class Link:
             self._epoch, self._received = welcome.epoch, 0
         self._confirmed(welcome.received)
         self._outgoing = deque(self._spool.waiting())
-        self._online = True
+        self._online = self._welcomed = True
         self._wake.set()
         say("connected")
         self.send_latest(facts.gather(self._config, self._page()))
