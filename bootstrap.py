@@ -46,7 +46,11 @@ def make_venv() -> None:
 
 def install(*what: str, mark: str) -> None:
     """Install into .venv unless nothing changed since the last time."""
-    wanted = "".join(path.read_text() for path in sorted([*HERE.glob("*.txt"), *HERE.rglob("*/pyproject.toml"), HERE / "pyproject.toml"]) if ".venv" not in path.parts and ".tox" not in path.parts)  # fmt: skip
+    wanted = "".join(
+        path.read_text()
+        for path in sorted([*HERE.glob("*.txt"), *HERE.rglob("*/pyproject.toml"), HERE / "pyproject.toml"])
+        if ".venv" not in path.parts and ".tox" not in path.parts
+    )
     done = VENV / f"installed-{mark}"
     if done.exists() and done.read_text() == wanted:
         return

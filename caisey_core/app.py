@@ -87,10 +87,16 @@ async def _load_roster(house: House) -> None:
         for row in await house.catalogue.assignments.open(tenant.id):
             if (device := roster.get(tenant.id, row.device)) is not None:
                 device.assignment = Assignment(
-                    id=row.id, device=row.device, technician=row.technician, technician_name=row.technician_name,
-                    priority=row.priority, reason=row.reason, due_at=row.due_at, assigned_at=row.assigned_at,  # type: ignore[arg-type]
+                    id=row.id,
+                    device=row.device,
+                    technician=row.technician,
+                    technician_name=row.technician_name,
+                    priority=row.priority,
+                    reason=row.reason,
+                    due_at=row.due_at,
+                    assigned_at=row.assigned_at,
                     assigned_by=row.assigned_by_name,
-                )  # fmt: skip
+                )
 
 
 async def close_house(house: House) -> None:

@@ -25,6 +25,11 @@ class _Server(uvicorn.Server):
     def __init__(self, config: uvicorn.Config, house: House) -> None:
         super().__init__(config)
         self._house = house
+        self.ready = asyncio.Event()
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        self.ready.set()
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         end_streams(self._house)
@@ -104,9 +109,10 @@ async def serve(folder: Path, config: Config, ready: Ready | None = None) -> Non
         house,
     )
     serving = asyncio.create_task(server.serve(sockets=[listening]))
-    while not server.started and not serving.done():
-        await asyncio.sleep(0.005)
-    if ready is not None and not serving.done():
+    listens = asyncio.create_task(server.ready.wait())
+    await asyncio.wait({serving, listens}, return_when=asyncio.FIRST_COMPLETED)
+    listens.cancel()
+    if ready is not None and server.started:
         try:
             await ready(house)
         except BaseException:

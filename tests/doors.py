@@ -127,7 +127,8 @@ class Caisey:
         self.port = urlsplit(self.url).port or 0
         base = f"{self.url}/api/v1/t/brightwater-it"
         self.people = {
-            p["role"] if p["role"] != "technician" else p["name"].split()[0].lower(): Person(**p, base=base) for p in told["people"]
+            p["role"] if p["role"] != "technician" else p["name"].split()[0].lower(): Person(**p, base=base)
+            for p in told["people"]
         }
         self.devices = {d["name"]: Device(**d) for d in told["devices"]}
 
@@ -163,7 +164,10 @@ class Caisey:
     def verify(self) -> subprocess.CompletedProcess[str]:
         """Run `caisey verify`."""
         return subprocess.run(
-            [sys.executable, "-m", "caisey_core.cli", "verify", "--data", str(self.data)], capture_output=True, text=True, timeout=60
+            [sys.executable, "-m", "caisey_core.cli", "verify", "--data", str(self.data)],
+            capture_output=True,
+            text=True,
+            timeout=60,
         )
 
     # --- what many tests begin with ---

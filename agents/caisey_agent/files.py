@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, Literal
 from uuid import UUID
 
 import msgspec
@@ -125,12 +125,14 @@ class Files:
         del self._uploads[transfer]
         self._receipt(upload.session, transfer, "upload", upload.asked, upload.content, upload.size)
 
-    def _receipt(self, session: UUID, transfer: UUID, direction: str, path: str, content: bytes, size: int) -> None:
+    def _receipt(
+        self, session: UUID, transfer: UUID, direction: Literal["upload", "download"], path: str, content: bytes, size: int
+    ) -> None:
         data = msgspec.msgpack.encode(
             receipt.TransferReceipt(
                 session=session,
                 transfer=transfer,
-                direction=direction,  # type: ignore[arg-type]
+                direction=direction,
                 path=hashlib.sha256(path.encode()).digest(),
                 content=content,
                 size=size,
@@ -138,9 +140,7 @@ class Files:
                 previous=self._previous(session),
             )
         )
-        self._send(
-            f.TransferEnded(session=session, transfer=transfer, receipt=data, signature=self._sign(session, data))
-        )  # fmt: skip
+        self._send(f.TransferEnded(session=session, transfer=transfer, receipt=data, signature=self._sign(session, data)))
 
     async def get(self, frame: f.GetFile) -> None:
         """Send a file, leaving room for other work between two pieces."""
@@ -164,7 +164,7 @@ class Files:
                     sha256.update(piece)
                     self._send(
                         f.FileChunk(session=frame.session, transfer=frame.transfer, offset=done - len(piece), data=piece)
-                    )  # fmt: skip
+                    )
                     await asyncio.sleep(0)
         except OSError as error:
             self._fail(frame.session, frame.transfer, f"{path} cannot be read: {error.strerror}.")

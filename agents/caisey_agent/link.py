@@ -112,11 +112,14 @@ class Link:
             await socket.send(
                 f.encode(
                     f.Prove(
-                        device=self._config.device, signature=proof, agent_version=__version__, epoch=self._epoch,
+                        device=self._config.device,
+                        signature=proof,
+                        agent_version=__version__,
+                        epoch=self._epoch,
                         received=self._received,
                     )
                 )
-            )  # fmt: skip
+            )
             answer = await self._receive(socket)
             if isinstance(answer, f.Refuse):
                 if answer.final:

@@ -165,10 +165,8 @@ class Session:
         self._ended.add(end.command)
         if running.cut_size:
             self._work.send(
-                f.OutputCut(
-                    session=self.id, command=end.command, size=running.cut_size, content=running.cut.digest()
-                )
-            )  # fmt: skip
+                f.OutputCut(session=self.id, command=end.command, size=running.cut_size, content=running.cut.digest())
+            )
         work = self._work
         data = msgspec.msgpack.encode(
             receipt.CommandReceipt(
@@ -358,10 +356,12 @@ class Work:
             if known is None or not known.knows(frame.command):
                 self.send(
                     f.NotRun(
-                        session=frame.session, subject=frame.command, lost=True,
+                        session=frame.session,
+                        subject=frame.command,
+                        lost=True,
                         reason="It was begun before; its end is not known, and it is not run a second time.",
                     )
-                )  # fmt: skip
+                )
             return
         self._session(frame.session).run(frame.command, frame.line)
 

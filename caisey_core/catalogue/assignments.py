@@ -7,6 +7,7 @@ from msgspec import Struct
 from caisey_core.catalogue.outcomes import Taken, scoped, unless_taken
 from caisey_core.catalogue.rows import insert, many
 from caisey_core.catalogue.tables import AssignmentTable
+from caisey_core.domain.events import Priority
 
 
 class AssignmentRow(Struct, frozen=True, kw_only=True):
@@ -14,7 +15,7 @@ class AssignmentRow(Struct, frozen=True, kw_only=True):
     device: UUID
     technician: UUID
     technician_name: str
-    priority: str
+    priority: Priority
     reason: str
     due_at: int | None
     assigned_by_name: str

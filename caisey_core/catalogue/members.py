@@ -32,9 +32,16 @@ class Members:
     async def create(self, tenant: UUID, member: MemberRow) -> Taken | None:
         """Add a member; Taken if the address or the plugin's subject is."""
         row = MemberTable(
-            tenant=tenant, id=member.id, name=member.name, email=member.email, role=member.role, plugin=member.plugin,
-            subject=member.subject, active=member.active, created_at=member.created_at,
-        )  # fmt: skip
+            tenant=tenant,
+            id=member.id,
+            name=member.name,
+            email=member.email,
+            role=member.role,
+            plugin=member.plugin,
+            subject=member.subject,
+            active=member.active,
+            created_at=member.created_at,
+        )
         taken = await unless_taken(MemberTable.insert(row).run())
         if taken is None and member.clients is not None:
             for client in member.clients:

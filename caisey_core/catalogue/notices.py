@@ -8,6 +8,7 @@ from msgspec import Struct
 from caisey_core.catalogue.outcomes import Taken, scoped, unless_taken
 from caisey_core.catalogue.rows import insert, many
 from caisey_core.catalogue.tables import NoticeTable
+from caisey_core.domain.events import Priority
 
 NEWEST = 50
 
@@ -21,7 +22,7 @@ class NoticeRow(Struct, frozen=True, kw_only=True):
     title: str
     text: str
     link: str
-    urgency: str
+    urgency: Priority
     created_at: int
     read_at: int | None
 

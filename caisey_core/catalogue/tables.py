@@ -173,6 +173,18 @@ class PluginEntryTable(Table, tablename="plugin_entry"):
 
 
 ALL = (
-    TenantTable, ClientTable, MemberTable, MemberClientTable, BrowserSessionTable, ApiTokenTable, SignInLinkTable,
-    InstallerTable, DeviceTable, AssignmentTable, SessionTable, NoticeTable, PluginEnabledTable, PluginEntryTable,
-)  # fmt: skip
+    TenantTable,
+    ClientTable,
+    MemberTable,
+    MemberClientTable,
+    BrowserSessionTable,
+    ApiTokenTable,
+    SignInLinkTable,
+    InstallerTable,
+    DeviceTable,
+    AssignmentTable,
+    SessionTable,
+    NoticeTable,
+    PluginEnabledTable,
+    PluginEntryTable,
+)

@@ -289,12 +289,38 @@ class Sealed(Event, frozen=True, tag="sealed"):
 
 
 SessionEvent = (
-    SessionRequested | ConsentAsked | PromptShown | Nudged | ConsentGranted | ConsentDenied | ConsentPostponed
-    | RequestExpired | RequestCancelled | ConsentWithdrawn | ConsentEnded | ShellStarted | ShellEnded | CommandAccepted
-    | CommandStarted | OutputReceived | OutputCut | CommandFinished | CommandInterrupted | NotRun | TerminalTyped
-    | TerminalResized | TransferAccepted | TransferFinished | TransferFailed | TransferCancelled | Reassigned
-    | SessionInterrupted | SessionResumed | SessionCompleted | Sealed
-)  # fmt: skip
+    SessionRequested
+    | ConsentAsked
+    | PromptShown
+    | Nudged
+    | ConsentGranted
+    | ConsentDenied
+    | ConsentPostponed
+    | RequestExpired
+    | RequestCancelled
+    | ConsentWithdrawn
+    | ConsentEnded
+    | ShellStarted
+    | ShellEnded
+    | CommandAccepted
+    | CommandStarted
+    | OutputReceived
+    | OutputCut
+    | CommandFinished
+    | CommandInterrupted
+    | NotRun
+    | TerminalTyped
+    | TerminalResized
+    | TransferAccepted
+    | TransferFinished
+    | TransferFailed
+    | TransferCancelled
+    | Reassigned
+    | SessionInterrupted
+    | SessionResumed
+    | SessionCompleted
+    | Sealed
+)
 
 
 # --- the audit log of a tenant ---------------------------------------------------------------------------------------
@@ -443,11 +469,30 @@ class PluginDisabled(Event, frozen=True, tag="plugin-disabled"):
 
 
 AuditEvent = (
-    TenantCreated | ClientCreated | ClientRenamed | MemberCreated | SignInLinkCreated | ApiTokenCreated | SignedIn
-    | SignInFailed | SignedOut | InstallerCreated | InstallerRotated | InstallerRevoked | DeviceEnrolled | DeviceRenamed
-    | DeviceMoved | DeviceRemoved | DeviceAssigned | AssignmentMoved | AssignmentClosed | SessionOpened | ReviewOpened
-    | PluginEnabled | PluginDisabled
-)  # fmt: skip
+    TenantCreated
+    | ClientCreated
+    | ClientRenamed
+    | MemberCreated
+    | SignInLinkCreated
+    | ApiTokenCreated
+    | SignedIn
+    | SignInFailed
+    | SignedOut
+    | InstallerCreated
+    | InstallerRotated
+    | InstallerRevoked
+    | DeviceEnrolled
+    | DeviceRenamed
+    | DeviceMoved
+    | DeviceRemoved
+    | DeviceAssigned
+    | AssignmentMoved
+    | AssignmentClosed
+    | SessionOpened
+    | ReviewOpened
+    | PluginEnabled
+    | PluginDisabled
+)
 
 AnyEvent = SessionEvent | AuditEvent
 

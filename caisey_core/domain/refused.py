@@ -14,6 +14,6 @@ class Refused(Struct, frozen=True):
 
     reason: str
     what_to_do: str
-    status: Literal[401, 403, 404, 409, 413, 422, 429, 503] = 409
+    status: Literal[401, 403, 404, 405, 409, 413, 422, 429, 500, 503] = 409
     field: str = ""
     retry_after_seconds: float | None = None

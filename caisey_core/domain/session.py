@@ -196,9 +196,16 @@ def _told(session: Session, told: e.FromDevice) -> tuple[e.SessionEvent, ...] | 
         case e.ConsentWithdrawn():
             return () if session.ended else (told,)
         case (
-            e.ShellStarted() | e.ShellEnded() | e.CommandStarted() | e.OutputReceived() | e.OutputCut()
-            | e.CommandFinished() | e.NotRun() | e.TransferFinished() | e.TransferFailed()
-        ):  # fmt: skip
+            e.ShellStarted()
+            | e.ShellEnded()
+            | e.CommandStarted()
+            | e.OutputReceived()
+            | e.OutputCut()
+            | e.CommandFinished()
+            | e.NotRun()
+            | e.TransferFinished()
+            | e.TransferFailed()
+        ):
             return (told,)
     raise AssertionError(told)
 
@@ -210,9 +217,7 @@ def evolve(session: Session, event: e.SessionEvent) -> Session:
     session = replace(session, events=session.events + 1, frame=max(frame, session.frame), mono=mono, last_at=event.at)
     match event:
         case e.SessionRequested():
-            return replace(
-                session, started=event, technician=event.technician, technician_name=event.technician_name
-            )  # fmt: skip
+            return replace(session, started=event, technician=event.technician, technician_name=event.technician_name)
         case e.ConsentAsked():
             return replace(session, ask=Ask(request=event.request, asked_at=event.at, expires_at=event.expires_at))
         case e.PromptShown():
@@ -224,7 +229,7 @@ def evolve(session: Session, event: e.SessionEvent) -> Session:
             assert session.ask is not None
             consent = Consent(
                 request=session.ask.request, at=event.at, until=event.until, scopes=event.scopes, who=event.who, how=event.how
-            )  # fmt: skip
+            )
             return _settled(replace(session, ask=None, consent=consent, consent_over=False, connected=True))
         case e.ConsentDenied():
             return _no(session, State.DENIED, event.at)
@@ -263,9 +268,15 @@ def evolve(session: Session, event: e.SessionEvent) -> Session:
         case e.Sealed():
             return replace(session, sealed=True)
         case (
-            e.Nudged() | e.ShellStarted() | e.ShellEnded() | e.OutputReceived() | e.OutputCut() | e.CommandInterrupted()
-            | e.TerminalTyped() | e.TerminalResized()
-        ):  # fmt: skip
+            e.Nudged()
+            | e.ShellStarted()
+            | e.ShellEnded()
+            | e.OutputReceived()
+            | e.OutputCut()
+            | e.CommandInterrupted()
+            | e.TerminalTyped()
+            | e.TerminalResized()
+        ):
             return session
 
 

@@ -81,9 +81,7 @@ async def _handshake(socket: WebSocket[Any, Any, Any], house: House) -> RosterDe
         await _refuse(socket, 1013, "The server cannot record now.", "", retry_after_seconds=2.0)
         return None
     line = house.live.links.of(device.id)
-    await _send(
-        socket, f.Welcome(epoch=line.epoch, received=line.received, server_time=house.clock.now())
-    )  # fmt: skip
+    await _send(socket, f.Welcome(epoch=line.epoch, received=line.received, server_time=house.clock.now()))
     connection = Connection()
     line.connect(connection, proof.epoch, proof.received)
     return device

@@ -1,6 +1,6 @@
 """The REST API: what the pages do, for programs. JSON in and out, bearer tokens, RFC 9457 problems."""
 
-from typing import Annotated, TypeVar
+from typing import Annotated, Literal, TypeVar
 from uuid import UUID
 
 from litestar import get, post
@@ -105,15 +105,13 @@ async def list_devices(
     house: House_,
     q: FromQuery[str] = "",
     client: FromQuery[UUID | None] = None,
-    status: FromQuery[str] = "",
-    pending: FromQuery[str] = "",
+    status: FromQuery[Literal["", "online", "offline"]] = "",
+    pending: FromQuery[Pending] = "",
     technician: FromQuery[UUID | None] = None,
     after: FromQuery[str] = "",
 ) -> DevicesPage:
     """List devices, 50 at once, with the counts of all."""
-    online: str = status if status in ("online", "offline") else ""
-    waits: Pending = pending if pending in ("consent", "work", "interrupted") else ""  # type: ignore[assignment]
-    wanted = DeviceFilter(q=q, client=client, status=online, pending=waits, technician=technician, after=after)  # type: ignore[arg-type]
+    wanted = DeviceFilter(q=q, client=client, status=status, pending=pending, technician=technician, after=after)
     return await devices.page(house, member, wanted)
 
 
@@ -127,9 +125,7 @@ async def show_device(device: FromPath[UUID], member: Member_, house: House_) ->
 async def assign(data: JSONBody[Order], member: Member_, house: House_) -> tuple[AssignmentView, ...]:
     """Assign devices."""
     return or_problem(
-        await assignments.assign(
-            house, member, data.devices, data.technicians, data.priority, data.reason, data.due_at
-        )  # fmt: skip
+        await assignments.assign(house, member, data.devices, data.technicians, data.priority, data.reason, data.due_at)
     )
 
 
@@ -154,9 +150,7 @@ async def board(member: Member_, house: House_) -> Board:
 @post("/devices/{device:uuid}/sessions", status_code=HTTP_201_CREATED)
 async def request_session(device: FromPath[UUID], data: JSONBody[Ask], member: Member_, house: House_) -> SessionCard:
     """Ask the person at a device for a session."""
-    return or_problem(
-        await sessions.request(house, member, device, data.reason, data.scopes, data.duration_minutes)
-    )  # fmt: skip
+    return or_problem(await sessions.request(house, member, device, data.reason, data.scopes, data.duration_minutes))
 
 
 @get("/sessions/{session:uuid}")
@@ -183,9 +177,7 @@ async def verify(session: FromPath[UUID], member: Member_, house: House_) -> Pro
 @post("/sessions/{session:uuid}/ask")
 async def ask_more(session: FromPath[UUID], data: JSONBody[Ask], member: Member_, house: House_) -> SessionCard:
     """Ask again in a running session."""
-    return or_problem(
-        await sessions.ask_more(house, member, session, data.reason, data.scopes, data.duration_minutes)
-    )  # fmt: skip
+    return or_problem(await sessions.ask_more(house, member, session, data.reason, data.scopes, data.duration_minutes))
 
 
 @post("/sessions/{session:uuid}/nudge")
@@ -223,9 +215,7 @@ async def interrupt(session: FromPath[UUID], data: JSONBody[Which], member: Memb
 @post("/sessions/{session:uuid}/complete")
 async def complete(session: FromPath[UUID], data: JSONBody[Outcome], member: Member_, house: House_) -> SessionCard:
     """Finish a session."""
-    return or_problem(
-        await sessions.complete(house, member, session, data.resolution, data.notes, data.checked)
-    )  # fmt: skip
+    return or_problem(await sessions.complete(house, member, session, data.resolution, data.notes, data.checked))
 
 
 @get("/installers")
@@ -237,9 +227,7 @@ async def list_installers(member: Member_, house: House_) -> tuple[InstallerView
 @post("/installers", status_code=HTTP_201_CREATED)
 async def new_installer(data: JSONBody[NewToken], member: Member_, house: House_) -> NewInstaller:
     """Make an installer; its token is in this answer only."""
-    return or_problem(
-        await installers.create(house, member, data.client, data.device_name, data.expires_hours, data.uses)
-    )  # fmt: skip
+    return or_problem(await installers.create(house, member, data.client, data.device_name, data.expires_hours, data.uses))
 
 
 @post("/installers/{installer:uuid}/rotate", status_code=HTTP_201_CREATED)
@@ -285,6 +273,28 @@ async def remove(device: FromPath[UUID], data: JSONBody[Because], member: Member
 
 
 handlers = [
-    list_devices, show_device, assign, reassign, queue, board, request_session, show_session, show_card, verify, ask_more,
-    nudge, cancel, hand_over, run, interrupt, complete, list_installers, new_installer, rotate, revoke, rename, move, remove,
-]  # fmt: skip
+    list_devices,
+    show_device,
+    assign,
+    reassign,
+    queue,
+    board,
+    request_session,
+    show_session,
+    show_card,
+    verify,
+    ask_more,
+    nudge,
+    cancel,
+    hand_over,
+    run,
+    interrupt,
+    complete,
+    list_installers,
+    new_installer,
+    rotate,
+    revoke,
+    rename,
+    move,
+    remove,
+]

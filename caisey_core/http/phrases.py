@@ -161,7 +161,7 @@ def state_words(state: State) -> str:
 
 def link_state(online: bool) -> Markup:
     """Return whether a device is connected: colour, shape and word."""
-    return Markup('<span class="st online">Online</span>' if online else '<span class="st offline">Offline</span>')
+    return Markup('<span class="st online">Online</span>') if online else Markup('<span class="st offline">Offline</span>')
 
 
 def initials(name: str) -> str:

@@ -72,7 +72,7 @@ def refusal_of(error: Exception) -> Refused:
     if status == 404:
         return Refused("There is nothing at this address.", "It may have been removed, or it is not yours to see.", 404)
     if status == 405:
-        return Refused("This cannot be done at this address.", "Use the pages, or the described API.", 405)  # type: ignore[arg-type]
+        return Refused("This cannot be done at this address.", "Use the pages, or the described API.", 405)
     if status == 403:
         return Refused("This form is too old or came from elsewhere.", "Load the page again and repeat.", 403)
     if status == 401:
@@ -85,7 +85,7 @@ def refusal_of(error: Exception) -> Refused:
         return Refused(f"What was sent cannot be read{words}.", "Correct the input and send it again.", 422)
     if status == 429:
         return Refused("Too many requests.", "Wait a moment and try again.", 429)
-    return Refused("Something went wrong on the server.", "Try again; if it stays, give the operator the request id.", 500)  # type: ignore[arg-type]
+    return Refused("Something went wrong on the server.", "Try again; if it stays, give the operator the request id.", 500)
 
 
 def problem_response(refused: Refused, request_id: str) -> Response[bytes]:

@@ -171,9 +171,7 @@ async def _read(socket: WebSocket[Any, Any, Any], house: House, member: Member, 
                 ref = message.ref
                 outcome = await commands.interrupt(house, member, session, message.command)
         if isinstance(outcome, Refused):
-            watcher.send(
-                screen.text_of(screen.Declined(ref=ref, reason=outcome.reason, what_to_do=outcome.what_to_do))
-            )  # fmt: skip
+            watcher.send(screen.text_of(screen.Declined(ref=ref, reason=outcome.reason, what_to_do=outcome.what_to_do)))
 
 
 async def _write(socket: WebSocket[Any, Any, Any], watcher: Watcher) -> None:

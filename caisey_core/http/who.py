@@ -64,9 +64,7 @@ async def member_of_api(house: House, connection: Connection) -> Member:
     scheme, _, token = connection.headers.get("authorization", "").partition(" ")
     member = await sign_in.by_bearer(house, token.strip()) if scheme.lower() == "bearer" and token else None
     if member is None:
-        raise RefusedError(
-            Refused("The API token is missing or not valid.", "Send it as “Authorization: Bearer …”.", 401)
-        )  # fmt: skip
+        raise RefusedError(Refused("The API token is missing or not valid.", "Send it as “Authorization: Bearer …”.", 401))
     if member.tenant_slug != connection.path_params.get("tenant", ""):
         raise RefusedError(NOT_FOUND)
     return member

@@ -105,14 +105,26 @@ class PluginHost:
 
     @overload
     async def call(
-        self, tenant: UUID, plugin: str, kind: type[T], method: Callable[[T], Coroutine[Any, Any, R]], limit_seconds: float, *,
+        self,
+        tenant: UUID,
+        plugin: str,
+        kind: type[T],
+        method: Callable[[T], Coroutine[Any, Any, R]],
+        limit_seconds: float,
+        *,
         expect: type[R],
-    ) -> R: ...  # fmt: skip
+    ) -> R: ...
     @overload
     async def call(
-        self, tenant: UUID, plugin: str, kind: type[T], method: Callable[[T], Coroutine[Any, Any, R]], limit_seconds: float, *,
+        self,
+        tenant: UUID,
+        plugin: str,
+        kind: type[T],
+        method: Callable[[T], Coroutine[Any, Any, R]],
+        limit_seconds: float,
+        *,
         expect: tuple[type, ...],
-    ) -> R: ...  # fmt: skip
+    ) -> R: ...
     async def call(
         self,
         tenant: UUID,

@@ -73,19 +73,41 @@ async def _give(
     said = words(reason)
     now = house.clock.now()
     given = Assignment(
-        id=uuid4(), device=device.id, technician=to.id, technician_name=to.name, priority=priority, reason=reason,
-        due_at=due_at, assigned_at=now, assigned_by=member.name,
-    )  # fmt: skip
+        id=uuid4(),
+        device=device.id,
+        technician=to.id,
+        technician_name=to.name,
+        priority=priority,
+        reason=reason,
+        due_at=due_at,
+        assigned_at=now,
+        assigned_by=member.name,
+    )
     event = e.DeviceAssigned(
-        actor=member.actor, at=STAMPED, assignment=given.id, device=device.id, technician=to.id, priority=priority,
-        reason=said.contents[0], due_at=due_at,
-    )  # fmt: skip
+        actor=member.actor,
+        at=STAMPED,
+        assignment=given.id,
+        device=device.id,
+        technician=to.id,
+        priority=priority,
+        reason=said.contents[0],
+        due_at=due_at,
+    )
     if (refused := await house.journal.audit(member.tenant, event, disclosures=(said.disclosure,))) is not None:
         return refused
     row = AssignmentRow(
-        id=given.id, device=device.id, technician=to.id, technician_name=to.name, priority=priority, reason=reason,
-        due_at=due_at, assigned_by_name=member.name, assigned_at=now, closed_at=None, closed_reason="",
-    )  # fmt: skip
+        id=given.id,
+        device=device.id,
+        technician=to.id,
+        technician_name=to.name,
+        priority=priority,
+        reason=reason,
+        due_at=due_at,
+        assigned_by_name=member.name,
+        assigned_at=now,
+        closed_at=None,
+        closed_reason="",
+    )
     if isinstance(await house.catalogue.assignments.create(member.tenant, row), Taken):
         return Refused(f"{device.name} was assigned by somebody else at this moment.", "Look at the device and try again.")
     device.assignment = given

@@ -29,7 +29,7 @@ async def page(house: House, member: Member, before: int | None) -> AuditPage | 
                 actor=event.actor.name or event.actor.kind,
                 kind=kind,
                 sentence=_sentence(event, names),
-            )  # fmt: skip  # noqa: E501
+            )
         )
     entries.reverse()
     return AuditPage(entries=tuple(entries), next=start or None, proof=None)

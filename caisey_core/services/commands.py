@@ -50,9 +50,7 @@ async def run(house: House, member: Member, session: UUID, line: str) -> Command
     if isinstance(ticket, Refused) or ticket is None:
         return ticket or Refused("This command was accepted already.", "Nothing needs to be done.")
     opened.commands += 1
-    card = CommandCard(
-        id=command, position=ticket.first, line=line, by=member.name, at=opened.state.last_at, state="accepted"
-    )  # fmt: skip
+    card = CommandCard(id=command, position=ticket.first, line=line, by=member.name, at=opened.state.last_at, state="accepted")
     opened.running[command] = card
     if (refused := await durable(ticket)) is not None:
         opened.running.pop(command, None)
@@ -100,9 +98,7 @@ async def resize(house: House, member: Member, session: UUID, columns: int, rows
         return opened
     if not (1 <= columns <= 1000 and 1 <= rows <= 1000):
         return bad_input("columns", "This is no size of a terminal.", "Use 1 to 1000 columns and rows.")
-    ticket = house.journal.propose(
-        opened, e.TerminalResized(actor=member.actor, at=STAMPED, columns=columns, rows=rows)
-    )  # fmt: skip
+    ticket = house.journal.propose(opened, e.TerminalResized(actor=member.actor, at=STAMPED, columns=columns, rows=rows))
     if (refused := await durable(ticket)) is not None:
         return refused
     house.live.links.of(opened.device).send(f.Resize(session=session, columns=columns, rows=rows))

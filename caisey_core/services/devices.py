@@ -141,7 +141,7 @@ async def detail(house: House, member: Member, device: UUID) -> DevicePage | Ref
             client_name=house.live.roster.client_name(found.client),
             technician=given.technician,
             technician_name=names.get(given.technician, "a former member"),
-            priority=given.priority,  # type: ignore[arg-type]
+            priority=given.priority,
             reason=given.reason,
             due_at=given.due_at,
             assigned_at=given.assigned_at,

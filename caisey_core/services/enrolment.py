@@ -75,10 +75,17 @@ async def enrol(house: House, asked: Enrol, address: str) -> Enrolled | Refused:
     refused = await house.journal.audit(
         tenant_id,
         e.DeviceEnrolled(
-            actor=actor, at=STAMPED, device=device.id, name=name, client=client.id, installer=installer.id, key=key,
-            proof=proof, address=address,
+            actor=actor,
+            at=STAMPED,
+            device=device.id,
+            name=name,
+            client=client.id,
+            installer=installer.id,
+            key=key,
+            proof=proof,
+            address=address,
         ),
-    )  # fmt: skip
+    )
     if refused is not None:
         return refused
     house.live.roster.add(roster_device(tenant_id, device))

@@ -11,7 +11,7 @@ from caisey_core.services.house import House
 from caisey_core.services.journal import STAMPED
 from caisey_core.services.outcomes import NOT_FOUND, bad_input
 from caisey_core.services.tokens import new_token
-from caisey_core.services.views import Choice, InstallerView, NewInstaller
+from caisey_core.services.views import Choice, InstallerState, InstallerView, NewInstaller
 
 LONGEST_HOURS = 24 * 365
 MOST_USES = 100_000
@@ -19,7 +19,7 @@ MOST_USES = 100_000
 
 def _view(house: House, row: Installer, enrolled: tuple[Choice, ...]) -> InstallerView:
     now = house.clock.now()
-    state = "valid"
+    state: InstallerState = "valid"
     if row.revoked_at is not None:
         state = "revoked"
     elif row.expires_at is not None and now >= row.expires_at:
@@ -35,7 +35,7 @@ def _view(house: House, row: Installer, enrolled: tuple[Choice, ...]) -> Install
         created_by=row.created_by_name,
         expires_at=row.expires_at,
         uses_left=row.uses_left,
-        state=state,  # type: ignore[arg-type]
+        state=state,
         enrolled=enrolled,
     )
 
@@ -97,10 +97,15 @@ async def create(
     refused = await house.journal.audit(
         member.tenant,
         e.InstallerCreated(
-            actor=member.actor, at=STAMPED, installer=row.id, client=client, device_name=device_name,
-            expires_at=row.expires_at, uses=uses,
+            actor=member.actor,
+            at=STAMPED,
+            installer=row.id,
+            client=client,
+            device_name=device_name,
+            expires_at=row.expires_at,
+            uses=uses,
         ),
-    )  # fmt: skip
+    )
     if refused is not None:
         return refused
     await house.catalogue.installers.create(member.tenant, row)
@@ -120,9 +125,7 @@ async def rotate(house: House, member: Member, installer: UUID) -> NewInstaller 
     new = await house.catalogue.installers.rotate(member.tenant, installer, uuid4(), digest, house.clock.now())
     if new is None:
         return Refused("This installer is revoked already.", "Make a new one.")
-    refused = await house.journal.audit(
-        member.tenant, e.InstallerRotated(actor=member.actor, at=STAMPED, installer=installer)
-    )  # fmt: skip
+    refused = await house.journal.audit(member.tenant, e.InstallerRotated(actor=member.actor, at=STAMPED, installer=installer))
     if refused is not None:
         return refused
     return NewInstaller(view=_view(house, new, ()), token=token, command=_command(house, token, new.device_name))
@@ -134,6 +137,4 @@ async def revoke(house: House, member: Member, installer: UUID) -> Refused | Non
         return refused
     if not await house.catalogue.installers.revoke(member.tenant, installer, house.clock.now()):
         return NOT_FOUND
-    return await house.journal.audit(
-        member.tenant, e.InstallerRevoked(actor=member.actor, at=STAMPED, installer=installer)
-    )  # fmt: skip
+    return await house.journal.audit(member.tenant, e.InstallerRevoked(actor=member.actor, at=STAMPED, installer=installer))

@@ -198,9 +198,13 @@ class Journal:
             case e.CommandAccepted():
                 session.commands += 1
                 session.running[event.command] = CommandCard(
-                    id=event.command, position=position, line=texts[0] if texts else "", by=event.actor.name, at=event.at,
+                    id=event.command,
+                    position=position,
+                    line=texts[0] if texts else "",
+                    by=event.actor.name,
+                    at=event.at,
                     state="accepted",
-                )  # fmt: skip
+                )
             case e.CommandStarted():
                 if (card := session.running.get(event.command)) is not None:
                     session.running[event.command] = replace(card, state="running")

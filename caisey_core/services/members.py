@@ -38,9 +38,15 @@ async def technician(house: House, member: Member, identity: UUID, client: UUID)
     if row is None or not row.active:
         return bad_input("technician", "This technician is not a member.", "Choose one from the list.")
     found = Member(
-        id=row.id, tenant=member.tenant, tenant_slug=member.tenant_slug, tenant_name=member.tenant_name, name=row.name,
-        email=row.email, role=Role(row.role), clients=row.clients,
-    )  # fmt: skip
+        id=row.id,
+        tenant=member.tenant,
+        tenant_slug=member.tenant_slug,
+        tenant_name=member.tenant_name,
+        name=row.name,
+        email=row.email,
+        role=Role(row.role),
+        clients=row.clients,
+    )
     if found.role not in WORKERS:
         return bad_input("technician", f"{found.name} is {found.role} and does not work in sessions.", "Choose a technician.")
     if not found.serves(client):
@@ -69,12 +75,16 @@ async def page(house: House, member: Member) -> tuple[MemberView, ...] | Refused
             working[session.state.technician] = working.get(session.state.technician, 0) + 1
     return tuple(
         MemberView(
-            id=row.id, name=row.name, email=row.email, role=Role(row.role), open_assignments=assigned.get(row.id, 0),
+            id=row.id,
+            name=row.name,
+            email=row.email,
+            role=Role(row.role),
+            open_assignments=assigned.get(row.id, 0),
             open_sessions=working.get(row.id, 0),
         )
         for row in rows
         if row.active
-    )  # fmt: skip
+    )
 
 
 async def create(house: House, member: Member, name: str, email: str, role: str) -> NewMember | Refused:
@@ -89,9 +99,16 @@ async def create(house: House, member: Member, name: str, email: str, role: str)
     if role not in set(Role):
         return bad_input("role", "This role is unknown.", "Choose one from the list.")
     row = MemberRow(
-        id=uuid4(), name=name, email=email, role=role, plugin="local-accounts", subject=email, active=True,
-        created_at=house.clock.now(), clients=None,
-    )  # fmt: skip
+        id=uuid4(),
+        name=name,
+        email=email,
+        role=role,
+        plugin="local-accounts",
+        subject=email,
+        active=True,
+        created_at=house.clock.now(),
+        clients=None,
+    )
     made = await house.catalogue.members.create(member.tenant, row)
     if isinstance(made, Taken):
         return bad_input("email", "A member has this e-mail address already.", "Use another address.")

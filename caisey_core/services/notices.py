@@ -25,9 +25,14 @@ def later(house: House, to: Member, *, key: str, title: str, text: str, link: st
 async def send(house: House, to: Member, *, key: str, title: str, text: str, link: str, urgency: Urgency) -> None:
     """Hand a notice to each notifier of the tenant; one that fails holds up no other."""
     notice = Notice(
-        key=key, recipient=str(to.id), recipient_address=to.email, title=title, text=text, link=house.config.url + link,
+        key=key,
+        recipient=str(to.id),
+        recipient_address=to.email,
+        title=title,
+        text=text,
+        link=house.config.url + link,
         urgency=urgency,
-    )  # fmt: skip
+    )
     for plugin in await house.plugins.enabled(to.tenant, "notifier"):
         try:
             delivery = await house.plugins.call(
@@ -43,19 +48,30 @@ async def send(house: House, to: Member, *, key: str, title: str, text: str, lin
 async def _show(house: House, to: Member, notice: Notice, delivery: Delivery, link: str, urgency: Urgency) -> None:
     assert delivery.in_page is not None
     row = NoticeRow(
-        id=uuid4(), member=to.id, key=notice.key, title=delivery.in_page.title, text=delivery.in_page.text, link=link,
-        urgency=urgency, created_at=house.clock.now(), read_at=None,
-    )  # fmt: skip
+        id=uuid4(),
+        member=to.id,
+        key=notice.key,
+        title=delivery.in_page.title,
+        text=delivery.in_page.text,
+        link=link,
+        urgency=urgency,
+        created_at=house.clock.now(),
+        read_at=None,
+    )
     if not isinstance(await house.catalogue.notices.create(to.tenant, row), Taken):
         house.live.news.tell(to.tenant, News("notice", row.id, to.id))
 
 
 def _view(row: NoticeRow) -> NoticeView:
-    urgency: Urgency = row.urgency  # type: ignore[assignment]
     return NoticeView(
-        id=row.id, title=row.title, text=row.text, link=row.link, urgency=urgency, at=row.created_at,
+        id=row.id,
+        title=row.title,
+        text=row.text,
+        link=row.link,
+        urgency=row.urgency,
+        at=row.created_at,
         read=row.read_at is not None,
-    )  # fmt: skip
+    )
 
 
 async def page(house: House, member: Member) -> tuple[NoticeView, ...]:

@@ -86,9 +86,7 @@ def heard(house: House, session: OpenSession, event: e.SessionEvent, position: i
                 _send(house, session, Command(card=session.running[event.command]))
         case e.CommandFinished():
             if (card := session.running.pop(event.command, None)) is not None:
-                done = replace(
-                    card, state="finished", exit_code=event.exit_code, duration_ns=event.duration_ns, receipt=True
-                )  # fmt: skip
+                done = replace(card, state="finished", exit_code=event.exit_code, duration_ns=event.duration_ns, receipt=True)
                 _send(house, session, Command(card=done))
         case e.NotRun():
             if event.subject is not None and (card := session.running.pop(event.subject, None)) is not None:

@@ -32,8 +32,10 @@ def may_work(member: Member, session: OpenSession) -> Refused | None:
     if session.state.technician == member.id or member.may(May.WORK_IN_OTHERS):
         return None
     return Refused(
-        f"This session is {session.state.technician_name}'s.", "Ask a dispatcher to hand it to you, or watch without typing.", 403
-    )  # fmt: skip
+        f"This session is {session.state.technician_name}'s.",
+        "Ask a dispatcher to hand it to you, or watch without typing.",
+        403,
+    )
 
 
 def _consent_request(
@@ -72,7 +74,11 @@ def _checked(
         return bad_input("scopes", "No permission is chosen.", "Choose at least one.")
     ceiling = device.facts.scopes if device.facts is not None else ()
     if ceiling and (beyond := [WORDS[scope] for scope in wanted if scope not in ceiling]):
-        return bad_input("scopes", f"This device never allows: {', '.join(beyond)}.", "Leave it out; only the device's owner can change that.")  # fmt: skip
+        return bad_input(
+            "scopes",
+            f"This device never allows: {', '.join(beyond)}.",
+            "Leave it out; only the device's owner can change that.",
+        )
     longest = house.config.longest_session_seconds // 60
     if not 1 <= duration_minutes <= longest:
         return bad_input("duration_minutes", f"The time must be between 1 and {longest} minutes.", "Correct the minutes.")
@@ -89,7 +95,10 @@ async def request(
     if isinstance(found, Refused):
         return found
     if (other := session_of(house, found)) is not None:
-        return Refused(f"{other.state.technician_name} has an open session on {found.name}.", "Open it, or ask a dispatcher to hand it over.")  # fmt: skip
+        return Refused(
+            f"{other.state.technician_name} has an open session on {found.name}.",
+            "Open it, or ask a dispatcher to hand it over.",
+        )
     checked = _checked(house, found, reason, scopes, duration_minutes)
     if isinstance(checked, Refused):
         return checked
@@ -100,7 +109,7 @@ async def request(
     session = house.journal.begin(member.tenant, identity, reason)
     begun = house.journal.propose(
         session,
-        e.SessionRequested(
+        e.SessionRequested(  # noqa: S604 - the name of a shell, nothing runs here
             actor=member.actor,
             at=STAMPED,
             session=identity,
@@ -133,9 +142,7 @@ async def request(
 
 def _ask(house: House, member: Member, session: OpenSession, asked: bytes) -> Ticket | Refused | None:
     expires_at = house.clock.now() + house.config.answer_within_seconds * 1_000_000
-    return house.journal.propose(
-        session, e.ConsentAsked(actor=member.actor, at=STAMPED, request=asked, expires_at=expires_at)
-    )  # fmt: skip
+    return house.journal.propose(session, e.ConsentAsked(actor=member.actor, at=STAMPED, request=asked, expires_at=expires_at))
 
 
 async def ask_more(
@@ -172,9 +179,7 @@ async def nudge(house: House, member: Member, session: UUID, message: str) -> Se
     if len(message) > LONGEST_REASON:
         return bad_input("message", f"The message is longer than {LONGEST_REASON} characters.", "Shorten it.")
     said = words(message)
-    ticket = house.journal.propose(
-        opened, e.Nudged(actor=member.actor, at=STAMPED, message=said.contents[0]), said.disclosure
-    )  # fmt: skip
+    ticket = house.journal.propose(opened, e.Nudged(actor=member.actor, at=STAMPED, message=said.contents[0]), said.disclosure)
     if (refused := await durable(ticket)) is not None:
         return refused
     house.live.links.of(opened.device).send(f.Nudge(session=session, message=message))
@@ -232,7 +237,9 @@ async def complete(
     if not notes:
         return bad_input("notes", "The notes are empty.", "Say in a sentence what you found and did.")
     if resolution == "fixed" and not checked:
-        return bad_input("checked", "It is not said how you know that it works.", "Say what you checked, or choose another resolution.")  # fmt: skip
+        return bad_input(
+            "checked", "It is not said how you know that it works.", "Say what you checked, or choose another resolution."
+        )
     said = words(notes, checked)
     ticket = house.journal.propose(
         opened,

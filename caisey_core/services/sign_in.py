@@ -33,7 +33,7 @@ HOUR_US = 3600_000_000
 SIGN_IN_FIRST = Refused("You are not signed in.", "Sign in and try again.", 401)
 LINK_USED = Refused(
     "This sign-in link was used already, has expired or was replaced.", "Ask whoever sent it for a new one.", 404
-)  # fmt: skip
+)
 
 
 async def begin(house: House, slug: str, address: str) -> SignInPage | Refused:
@@ -71,9 +71,7 @@ async def complete(
     tenant = await house.catalogue.tenants.by_slug(slug)
     if tenant is None or plugin not in await house.plugins.enabled(tenant.id, "identity"):
         return NOT_FOUND
-    attempt = Attempt(
-        fields=fields, address=address, return_url=f"{house.config.url}/t/{slug}/plugins/{plugin}/callback"
-    )  # fmt: skip
+    attempt = Attempt(fields=fields, address=address, return_url=f"{house.config.url}/t/{slug}/plugins/{plugin}/callback")
     try:
         said = await house.plugins.call(
             tenant.id,
@@ -94,7 +92,7 @@ async def complete(
             tenant.id, e.SignInFailed(actor=Actor("stranger", "", address), at=STAMPED, way=plugin, address=address)
         )
         status = 429 if said.retry_after_seconds is not None else 422
-        return Refused(said.reason, "Check what you typed and try again.", status, retry_after_seconds=said.retry_after_seconds)  # type: ignore[arg-type]  # fmt: skip
+        return Refused(said.reason, "Check what you typed and try again.", status, retry_after_seconds=said.retry_after_seconds)  # type: ignore[arg-type]
     row = await house.catalogue.members.by_subject(tenant.id, plugin, said.subject)
     if row is None or not row.active:
         return Refused("You are not a member here.", "Ask an admin of your company to add you.", 403)
@@ -185,9 +183,7 @@ async def sign_out(house: House, member: Member, token: str) -> None:
 async def new_api_token(house: House, member: Member, label: str) -> str:
     """Make an API token with the member's rights."""
     token, digest = new_token()
-    row = ApiToken(
-        id=uuid4(), member=member.id, token_hash=digest, label=label, created_at=house.clock.now(), revoked_at=None
-    )  # fmt: skip
+    row = ApiToken(id=uuid4(), member=member.id, token_hash=digest, label=label, created_at=house.clock.now(), revoked_at=None)
     await house.catalogue.sign_ins.create_token(member.tenant, row)
     await house.journal.audit(
         member.tenant, e.ApiTokenCreated(actor=member.actor, at=STAMPED, token=row.id, member=member.id, label=label)

@@ -7,7 +7,7 @@ from msgspec.structs import replace
 
 from caisey_core.domain import events as e
 from caisey_core.record.store import Recorded
-from caisey_core.services.views import CommandCard, Entry, Participant, TransferCard
+from caisey_core.services.views import CommandCard, Entry, EntryGroup, Participant, TransferCard
 
 SHOWN_OUTPUT = 64 * 1024  # bytes of a command's output in a page; the rest has an address of its own
 WITHHELD = "(no longer kept)"
@@ -73,7 +73,13 @@ class Timeline:
                 minutes = (event.until - event.at) // 60_000_000
                 skew = abs(event.skew_us) // 1_000_000
                 clock = f" The device's clock was {skew} s off." if skew > 5 else ""
-                self._add(row, event, "consent", "granted", f"{event.who} agreed for {minutes} minutes: {', '.join(event.scopes)}.{clock}")  # fmt: skip  # noqa: E501
+                self._add(
+                    row,
+                    event,
+                    "consent",
+                    "granted",
+                    f"{event.who} agreed for {minutes} minutes: {', '.join(event.scopes)}.{clock}",
+                )
             case e.ConsentDenied():
                 self._person(event.who, "end user", event.at)
                 self._add(row, event, "consent", "denied", f"{event.who} said no")
@@ -93,7 +99,7 @@ class Timeline:
                 self._person(event.actor.name, "technician", event.at)
                 card = CommandCard(
                     id=event.command, position=row.position, line=said[0], by=event.actor.name, at=event.at, state="accepted"
-                )  # fmt: skip
+                )
                 self.commands[event.command] = card
                 self._add(row, event, "commands", "command", said[0], command=card)
             case e.CommandStarted():
@@ -104,9 +110,13 @@ class Timeline:
                 self._change(event.command, cut=event.size)
             case e.CommandFinished():
                 self._change(
-                    event.command, state="finished", exit_code=event.exit_code, duration_ns=event.duration_ns,
-                    directory=said[0], receipt=True,
-                )  # fmt: skip
+                    event.command,
+                    state="finished",
+                    exit_code=event.exit_code,
+                    duration_ns=event.duration_ns,
+                    directory=said[0],
+                    receipt=True,
+                )
             case e.CommandInterrupted():
                 self._add(row, event, "commands", "interrupted", f"{event.actor.name} stopped what was running")
             case e.NotRun():
@@ -122,9 +132,16 @@ class Timeline:
             case e.TransferAccepted():
                 self._person(event.actor.name, "technician", event.at)
                 transfer = TransferCard(
-                    id=event.transfer, position=row.position, direction=event.direction, path=said[0], by=event.actor.name,
-                    at=event.at, size=event.size, content=event.content.hex(), state="running",
-                )  # fmt: skip
+                    id=event.transfer,
+                    position=row.position,
+                    direction=event.direction,
+                    path=said[0],
+                    by=event.actor.name,
+                    at=event.at,
+                    size=event.size,
+                    content=event.content.hex(),
+                    state="running",
+                )
                 self.transfers[event.transfer] = transfer
                 way = "to" if event.direction == "upload" else "from"
                 self._add(row, event, "files", event.direction, f"File {way} the device: {said[0]}", transfer=transfer)
@@ -175,7 +192,7 @@ class Timeline:
         self,
         row: Recorded,
         event: e.AnyEvent | e.Unknown,
-        group: str,
+        group: EntryGroup,
         kind: str,
         title: str,
         body: str = "",
@@ -186,10 +203,18 @@ class Timeline:
     ) -> None:
         self.entries.append(
             Entry(
-                position=row.position, at=event.at, group=group, kind=kind, actor=event.actor.name, title=title, body=body,  # type: ignore[arg-type]
-                body_size=size or len(body.encode()), command=command, transfer=transfer,
+                position=row.position,
+                at=event.at,
+                group=group,
+                kind=kind,
+                actor=event.actor.name,
+                title=title,
+                body=body,
+                body_size=size or len(body.encode()),
+                command=command,
+                transfer=transfer,
             )
-        )  # fmt: skip
+        )
 
     def _change(self, command: UUID, **changes: object) -> None:
         if (card := self.commands.get(command)) is not None:

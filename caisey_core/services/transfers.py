@@ -172,15 +172,24 @@ async def upload(
         file.unlink(missing_ok=True)  # the browser went away
         raise
     card = TransferCard(
-        id=transfer, position=0, direction="upload", path=path, by=member.name, at=house.clock.now(), size=size,
-        content=sha256.hexdigest(), state="running",
-    )  # fmt: skip
+        id=transfer,
+        position=0,
+        direction="upload",
+        path=path,
+        by=member.name,
+        at=house.clock.now(),
+        size=size,
+        content=sha256.hexdigest(),
+        state="running",
+    )
     moving = await _accept(house, member, opened, card, replace_existing=replace_existing)
     if isinstance(moving, Refused):
         file.unlink(missing_ok=True)
         return moving
     link = house.live.links.of(opened.device)
-    link.send(f.PutFile(session=session, transfer=transfer, path=path, size=size, content=sha256.digest(), replace=replace_existing))  # fmt: skip  # noqa: E501
+    link.send(
+        f.PutFile(session=session, transfer=transfer, path=path, size=size, content=sha256.digest(), replace=replace_existing)
+    )
     house.spawn(_feed(house, moving), "upload")
     return moving.card
 
@@ -232,9 +241,16 @@ async def download(house: House, member: Member, session: UUID, path: str) -> Tr
     if isinstance(checked, Refused):
         return checked
     card = TransferCard(
-        id=uuid4(), position=0, direction="download", path=path, by=member.name, at=house.clock.now(), size=0, content="",
+        id=uuid4(),
+        position=0,
+        direction="download",
+        path=path,
+        by=member.name,
+        at=house.clock.now(),
+        size=0,
+        content="",
         state="running",
-    )  # fmt: skip
+    )
     moving = await _accept(house, member, opened, card, replace_existing=False)
     if isinstance(moving, Refused):
         return moving

@@ -12,6 +12,8 @@ from caisey_core.domain.session import State
 from caisey_hookspecs import SignInForm
 
 Pending = Literal["", "consent", "work", "interrupted"]
+EntryGroup = Literal["commands", "terminal", "files", "consent", "people", "state"]
+InstallerState = Literal["valid", "expired", "used up", "revoked"]
 
 
 class View(Struct, frozen=True, kw_only=True):
@@ -213,7 +215,7 @@ class Entry(View, frozen=True):
 
     position: int
     at: int
-    group: Literal["commands", "terminal", "files", "consent", "people", "state"]
+    group: EntryGroup
     kind: str
     actor: str
     title: str
@@ -261,7 +263,7 @@ class InstallerView(View, frozen=True):
     created_by: str
     expires_at: int | None
     uses_left: int | None
-    state: Literal["valid", "expired", "used up", "revoked"]
+    state: InstallerState
     enrolled: tuple[Choice, ...]  # devices
 
 

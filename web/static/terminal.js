@@ -29,7 +29,7 @@ export function makeTerminal(place, { type, resized }) {
     write: (bytes) => term.write(bytes),
     // A boxed command's output has plain line ends: a screen needs the carriage return as well.
     writeOutput: (bytes) => term.write(new TextDecoder().decode(bytes).replace(/\r?\n/g, "\r\n")),
-    say: (line) => term.write(`\r\n\x1b[2m❯ ${line.replace(/[\x00-\x1f\x7f-\x9f]/g, " ")}\x1b[0m\r\n`),
+    say: (line) => term.write(`\r\n\x1b[1m❯ ${line.replace(/[\x00-\x1f\x7f-\x9f]/g, " ")}\x1b[0m\r\n`),
     setLive(on) {
       if (on && !live) resized(term.cols, term.rows); // this opens the terminal on the device
       live = on;

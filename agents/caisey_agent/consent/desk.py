@@ -16,7 +16,7 @@ from caisey_agent.consent.ledger import Agreed, Asked, Ledger, Until
 from caisey_agent.home import Config
 from caisey_agent.protocol import consent
 from caisey_agent.protocol import frames as f
-from caisey_agent.protocol.consent import ConsentAnswer, ConsentRequest, ConsentWithdrawal, How, Scope
+from caisey_agent.protocol.consent import ConsentAnswer, ConsentRequest, ConsentWithdrawal, Decision, How, Scope
 
 LATER_SECONDS = 600
 SHOWN_COMMANDS = 8
@@ -133,11 +133,17 @@ class Desk:
     # --- answers -----------------------------------------------------------------------------------------------------
 
     def answer(
-        self, session: UUID, decision: str, scopes: tuple[Scope, ...] = (), duration_seconds: int = 0, *, how: How | None = None
+        self,
+        session: UUID,
+        decision: Decision,
+        scopes: tuple[Scope, ...] = (),
+        duration_seconds: int = 0,
+        *,
+        how: How | None = None,
     ) -> bool:
         """Take the person's answer, sign and keep it; False if nothing was asked (any more)."""
         asked = self._ledger.page(session).asked
-        if asked is None or asked.until.left() <= 0 or decision not in ("granted", "denied", "later"):
+        if asked is None or asked.until.left() <= 0:
             return False
         request = consent.decode_request(asked.request)
         granted = tuple(s for s in request.scopes if s in scopes and s in self._config.scopes)
@@ -148,7 +154,7 @@ class Desk:
             ConsentAnswer(
                 session=session,
                 request=hashlib.sha256(asked.request).digest(),
-                decision=decision,  # type: ignore[arg-type]
+                decision=decision,
                 scopes=granted if decision == "granted" else (),
                 duration_seconds=seconds if decision == "granted" else 0,
                 later_seconds=LATER_SECONDS if decision == "later" else 0,
@@ -174,9 +180,7 @@ class Desk:
             self.on_agreed(session)
         elif decision == "later":
             patience = request.answer_within_seconds
-            later = replace(
-                asked, again=Until.after(LATER_SECONDS), until=Until.after(LATER_SECONDS + patience), message=""
-            )  # fmt: skip
+            later = replace(asked, again=Until.after(LATER_SECONDS), until=Until.after(LATER_SECONDS + patience), message="")
             self._ledger.change(session, asked=later)
         elif self._ledger.page(session).agreed is None:
             self._ledger.change(session, asked=None, over="the person said no")
@@ -215,11 +219,15 @@ class Desk:
             request = consent.decode_request(agreed.request)
             self.ended.appendleft(
                 Ended(
-                    tenant=request.tenant, technician=doing.technician or agreed.technician, reason=agreed.reason, outcome=outcome,
-                    ended_at=time.time(), commands=list(doing.last),
+                    tenant=request.tenant,
+                    technician=doing.technician or agreed.technician,
+                    reason=agreed.reason,
+                    outcome=outcome,
+                    ended_at=time.time(),
+                    commands=list(doing.last),
                     fingerprint=hashlib.sha256(agreed.answer).hexdigest()[:32],
                 )
-            )  # fmt: skip
+            )
         self._ledger.forget(session)
         self.tell()
 

@@ -8,7 +8,7 @@ import shutil
 from caisey_agent.consent.desk import Desk
 from caisey_agent.consent.ledger import Asked
 from caisey_agent.consent.texts import LANGUAGES, language_of
-from caisey_agent.protocol.consent import ConsentRequest, Scope
+from caisey_agent.protocol.consent import ConsentRequest, Decision, Scope
 
 
 def available() -> bool:
@@ -43,15 +43,21 @@ class Dialog:
             words["minutes"].format(n=request.duration_seconds // 60),
         ]
         program = await asyncio.create_subprocess_exec(
-            "zenity", "--question", "--no-markup", f"--title={words['title']}", "--text=" + "\n".join(lines),
-            f"--ok-label={words['approve']}", f"--cancel-label={words['deny']}", f"--extra-button={words['later']}",
+            "zenity",
+            "--question",
+            "--no-markup",
+            f"--title={words['title']}",
+            "--text=" + "\n".join(lines),
+            f"--ok-label={words['approve']}",
+            f"--cancel-label={words['deny']}",
+            f"--extra-button={words['later']}",
             stdout=asyncio.subprocess.PIPE,
-        )  # fmt: skip
+        )
         try:
             out, _ = await program.communicate()
         except asyncio.CancelledError:
             with contextlib.suppress(ProcessLookupError):
                 program.terminate()
             raise
-        decision = "granted" if program.returncode == 0 else "later" if out.strip() else "denied"
+        decision: Decision = "granted" if program.returncode == 0 else "later" if out.strip() else "denied"
         self._desk.answer(request.session, decision, tuple(Scope), request.duration_seconds, how="dialog")

@@ -17,15 +17,17 @@ from typing import Any, Final
 from urllib.parse import parse_qs, urlsplit
 from uuid import UUID
 
+import msgspec
+
 from caisey_agent.consent.desk import Desk, Doing, Ended
 from caisey_agent.consent.ledger import Agreed, Asked
 from caisey_agent.consent.texts import LANGUAGES, language_of
 from caisey_agent.home import Config
-from caisey_agent.protocol.consent import ConsentRequest, Scope
+from caisey_agent.protocol.consent import ConsentRequest, Decision, Scope
 
 WAIT_SECONDS: Final = 20.0  # that a request for the next version waits
 LARGEST_FORM: Final = 4096  # bytes
-POLICY: Final = "default-src 'none'; img-src data:; style-src 'self'; script-src 'self'; connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"  # noqa: E501
+POLICY: Final = "default-src 'none'; img-src data:; style-src 'self'; script-src 'self'; connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
 _ICONS: Final = {
     Scope.LOOK: '<path d="M2 12s3.6-7 10-7 10 7 10 7-3.6 7-10 7S2 12 2 12Z"/><circle cx="12" cy="12" r="3"/>',
     Scope.RUN: '<path d="m5 7 5 5-5 5M13 18h6"/>',
@@ -68,7 +70,7 @@ class View:
         return "".join(parts)
 
     def _who(self, technician: str, headline: str) -> str:
-        return f'<div class="who"><span class="face" aria-hidden="true">{html.escape(_initials(technician))}</span><h1>{headline}</h1></div>'  # noqa: E501
+        return f'<div class="who"><span class="face" aria-hidden="true">{html.escape(_initials(technician))}</span><h1>{headline}</h1></div>'
 
     def _scopes(self, scopes: tuple[Scope, ...]) -> str:
         lines = []
@@ -205,7 +207,7 @@ class ConsentPage:
         """Take the person's answer."""
         session = UUID(form["session"][0])
         minutes = int(form.get("minutes", ["1"])[0])
-        decision = form["decision"][0]
+        decision = msgspec.convert(form["decision"][0], Decision)
         scopes = tuple(Scope)
         return bool(self.on_loop(lambda: self._desk.answer(session, decision, scopes, minutes * 60, how="page")))
 
@@ -267,7 +269,7 @@ class _Handler(BaseHTTPRequestHandler):
             words = LANGUAGES[language]
             self._send(
                 200,
-                f'<!doctype html><html lang="{language}"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width,initial-scale=1">'  # noqa: E501
+                f'<!doctype html><html lang="{language}"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width,initial-scale=1">'
                 f'<title>{html.escape(words["title"])}</title><link rel="icon" href="data:,"><link rel="stylesheet" href="page.css">'
                 '<script type="module" src="page.js"></script></head><body>'
                 f'<p id="lost" role="alert" hidden>{html.escape(words["lost"])}</p>'

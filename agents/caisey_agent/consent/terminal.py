@@ -2,10 +2,13 @@
 
 import asyncio
 import sys
+from typing import Final
 
 from caisey_agent.consent.desk import Desk
 from caisey_agent.consent.texts import ENGLISH
-from caisey_agent.protocol.consent import Scope
+from caisey_agent.protocol.consent import Decision, Scope
+
+_ANSWERS: Final[dict[str, Decision]] = {"y": "granted", "l": "later", "n": "denied"}
 
 
 class TerminalPrompt:
@@ -14,6 +17,7 @@ class TerminalPrompt:
     def __init__(self, desk: Desk) -> None:
         self._desk = desk
         self._shown: set[bytes] = set()
+        self._stopping: set[asyncio.Future[bool]] = set()  # kept, or they could be collected while they run
         desk.how = "terminal"
         desk.changed.append(self._show)
         asyncio.get_running_loop().add_reader(sys.stdin, self._typed)
@@ -38,7 +42,7 @@ class TerminalPrompt:
         if not line:
             asyncio.get_running_loop().remove_reader(sys.stdin)
             return
-        decision = {"y": "granted", "l": "later", "n": "denied"}.get(line.strip().lower()[:1])
+        decision = _ANSWERS.get(line.strip().lower()[:1])
         waiting = self._desk.waiting()
         if waiting and decision is not None:
             request, _ = waiting[0]
@@ -47,5 +51,7 @@ class TerminalPrompt:
                 print("Agreed. Type s and Enter to stop it at any moment.")
         elif line.strip().lower() == "s":
             for session, _, _ in self._desk.active():
-                asyncio.ensure_future(self._desk.withdraw(session))
+                stopping = asyncio.ensure_future(self._desk.withdraw(session))
+                self._stopping.add(stopping)
+                stopping.add_done_callback(self._stopping.discard)
                 print("Stopped.")

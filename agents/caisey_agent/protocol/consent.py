@@ -39,6 +39,7 @@ class ConsentRequest(Struct, frozen=True, kw_only=True, tag="consent-request", t
     server: str  # the server's name, as the device knows it
 
 
+Decision = Literal["granted", "denied", "later"]
 How = Literal["page", "terminal", "dialog", "policy"]
 
 
@@ -48,7 +49,7 @@ class ConsentAnswer(Struct, frozen=True, kw_only=True, tag="consent-answer", tag
     version: int = 1
     session: UUID
     request: bytes
-    decision: Literal["granted", "denied", "later"]
+    decision: Decision
     scopes: tuple[Scope, ...] = ()  # what was granted: the asked ones or fewer
     duration_seconds: int = 0  # what was granted: the asked time or less
     later_seconds: int = 0  # for "later": when to ask again

@@ -359,13 +359,38 @@ class Receiving(Frame, frozen=True, tag="receiving"):
 
 
 ToAgent = (
-    AskConsent | Nudge | CancelAsk | Run | Keys | Resize | Interrupt | PutFile | GetFile | CancelTransfer | NewTechnician
-    | EndSession | Removed | FileChunk
-)  # fmt: skip
+    AskConsent
+    | Nudge
+    | CancelAsk
+    | Run
+    | Keys
+    | Resize
+    | Interrupt
+    | PutFile
+    | GetFile
+    | CancelTransfer
+    | NewTechnician
+    | EndSession
+    | Removed
+    | FileChunk
+)
 ToServer = (
-    PromptShown | Answered | Withdrew | ConsentEnded | ShellStarted | ShellEnded | Started | Output | OutputCut | Finished
-    | NotRun | TransferEnded | TransferFailed | SessionClosed | FileChunk
-)  # fmt: skip
+    PromptShown
+    | Answered
+    | Withdrew
+    | ConsentEnded
+    | ShellStarted
+    | ShellEnded
+    | Started
+    | Output
+    | OutputCut
+    | Finished
+    | NotRun
+    | TransferEnded
+    | TransferFailed
+    | SessionClosed
+    | FileChunk
+)
 Latest = Facts | Heartbeat | Echo | Receiving
 
 

@@ -49,9 +49,16 @@ async def _clients(
 ) -> Response[bytes]:
     view = await clients.page(house, member)
     return await page(
-        house, request, member, "admin/clients.html", nav="clients", status=refused.status if refused else 200,
-        view=view, typed=typed, refused=refused,
-    )  # fmt: skip
+        house,
+        request,
+        member,
+        "admin/clients.html",
+        nav="clients",
+        status=refused.status if refused else 200,
+        view=view,
+        typed=typed,
+        refused=refused,
+    )
 
 
 @get("/clients")
@@ -93,9 +100,18 @@ async def _enrolment(
 ) -> Response[bytes]:
     view = given(await installers.page(house, member))
     return await page(
-        house, request, member, "admin/enrolment.html", nav="enrolment", status=refused.status if refused else 200,
-        view=view, clients=await clients.choices(house, member), typed=typed, refused=refused, made=made,
-    )  # fmt: skip
+        house,
+        request,
+        member,
+        "admin/enrolment.html",
+        nav="enrolment",
+        status=refused.status if refused else 200,
+        view=view,
+        clients=await clients.choices(house, member),
+        typed=typed,
+        refused=refused,
+        made=made,
+    )
 
 
 @get("/enrolment")
@@ -142,9 +158,17 @@ async def _members(
 ) -> Response[bytes]:
     view = given(await members.page(house, member))
     return await page(
-        house, request, member, "admin/members.html", nav="members", status=refused.status if refused else 200,
-        view=view, typed=typed, refused=refused, link=link,
-    )  # fmt: skip
+        house,
+        request,
+        member,
+        "admin/members.html",
+        nav="members",
+        status=refused.status if refused else 200,
+        view=view,
+        typed=typed,
+        refused=refused,
+        link=link,
+    )
 
 
 @get("/members")
@@ -187,6 +211,16 @@ async def keys(request: AnyRequest, house: NamedDependency[House], member: Named
 
 
 handlers = [
-    list_clients, create_client, rename_client, list_installers, create_installer, rotate_installer, revoke_installer,
-    list_members, create_member, list_plugins, audit_log, keys,
-]  # fmt: skip
+    list_clients,
+    create_client,
+    rename_client,
+    list_installers,
+    create_installer,
+    rotate_installer,
+    revoke_installer,
+    list_members,
+    create_member,
+    list_plugins,
+    audit_log,
+    keys,
+]

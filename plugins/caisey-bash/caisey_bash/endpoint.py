@@ -165,10 +165,14 @@ class KeptBash(EndpointShell):
         if running is not None:
             self._listener.finished(
                 CommandEnd(
-                    command=running.command, exit_code=None, directory="", started_ns=running.started_ns, ended_ns=now,
+                    command=running.command,
+                    exit_code=None,
+                    directory="",
+                    started_ns=running.started_ns,
+                    ended_ns=now,
                     shell_ended=True,
                 )
-            )  # fmt: skip
+            )
         self._ready = False
         self._prompt.set()
         self._listener.ended(reason)
@@ -330,7 +334,7 @@ class KeptBash(EndpointShell):
         data = self._held + data
         self._held = b""
         if not running.begun:
-            before, mark, after = data.partition(running.mark("C"))
+            _, mark, after = data.partition(running.mark("C"))
             if not mark:
                 self._held = data[-4096:]  # the echo of our own call: nobody's output
                 return
@@ -396,10 +400,13 @@ class KeptBash(EndpointShell):
                 Path(self._folder, running.nonce).unlink()
             self._listener.finished(
                 CommandEnd(
-                    command=running.command, exit_code=code, directory=directory, started_ns=running.started_ns,
+                    command=running.command,
+                    exit_code=code,
+                    directory=directory,
+                    started_ns=running.started_ns,
                     ended_ns=time.monotonic_ns(),
                 )
-            )  # fmt: skip
+            )
         if after:
             self._emit(after)
         self._ready = True

@@ -57,7 +57,7 @@ def spawn(
             os.chdir(directory)
         except OSError:
             os.chdir("/")
-        os.execve(argv[0], argv, environment)
+        os.execve(argv[0], argv, environment)  # noqa: S606 - bash itself, by absolute path, in the child
     finally:
         os._exit(127)
 

@@ -8,17 +8,13 @@ class BrowserNotifier(Notifier):
 
     async def deliver(self, notice: Notice) -> Delivery:
         """Return the card."""
-        return Delivery(
-            delivered=True, in_page=InPage(title=notice.title, text=notice.text, link=notice.link, desktop=True)
-        )  # fmt: skip
+        return Delivery(delivered=True, in_page=InPage(title=notice.title, text=notice.text, link=notice.link, desktop=True))
 
 
 @hookimpl
 def caisey_plugin() -> PluginInfo:
     """Describe this plugin."""
-    return PluginInfo(
-        name="browser-notifier", title="Browser", version="0.1.0", kinds=("notifier",), enabled_by_default=True
-    )  # fmt: skip
+    return PluginInfo(name="browser-notifier", title="Browser", version="0.1.0", kinds=("notifier",), enabled_by_default=True)
 
 
 @hookimpl

@@ -35,10 +35,10 @@ class Throttle:
 
     @staticmethod
     def _keys(account: str, address: str) -> tuple[str, str]:
-        return tuple(  # type: ignore[return-value]
-            f"failures/{hashlib.sha256(f'{kind}:{text}'.encode()).hexdigest()}"
-            for kind, text in (("account", account), ("address", address))
-        )
+        def key(kind: str, text: str) -> str:
+            return f"failures/{hashlib.sha256(f'{kind}:{text}'.encode()).hexdigest()}"
+
+        return key("account", account), key("address", address)
 
     async def _failures(self, key: str) -> tuple[Failures, int]:
         entry = await self._store.get(key)
