@@ -24,6 +24,7 @@ from caisey_core.record.store import (
     StreamWrite,
     TenantKey,
     UnknownTenant,
+    Unreadable,
 )
 
 APPLICATION_ID = 0x43616973  # "Cais"
@@ -47,6 +48,11 @@ INSERT INTO probe VALUES (1, 0);
 
 _texts = msgspec.msgpack.Decoder(tuple[bytes, ...])
 _pack = msgspec.msgpack.Encoder().encode
+
+
+def _text(data: bytes) -> str:
+    """A damaged text is still read, so that whoever verifies it can say where it is."""
+    return data.decode(errors="replace")
 
 
 class SqliteStore:
@@ -94,6 +100,7 @@ class SqliteStore:
         connection = sqlite3.connect(self.path, isolation_level=None, check_same_thread=False, timeout=5)
         connection.execute("PRAGMA synchronous=FULL")
         connection.execute("PRAGMA foreign_keys=ON")
+        connection.text_factory = _text
         if read_only:
             connection.execute("PRAGMA query_only=ON")
         return connection
@@ -214,10 +221,14 @@ class SqliteStore:
             "SELECT id, bytes, seed, texts FROM event WHERE id >= ? AND id < ? ORDER BY id LIMIT ?",
             (base + start, base + (1 << POSITIONS), limit),
         )
-        return [
-            Recorded(identity - base, event, Disclosure(seed, _texts.decode(texts)) if seed is not None else None)
-            for identity, event, seed, texts in rows
-        ]
+        found = []
+        for identity, event, seed, texts in rows:
+            try:
+                disclosure = Disclosure(seed, _texts.decode(texts)) if seed is not None else None
+            except (msgspec.DecodeError, TypeError) as error:
+                raise Unreadable(stream, identity - base) from error
+            found.append(Recorded(identity - base, event, disclosure))
+        return found
 
     def log_leaves(self, tenant: UUID, start: int, limit: int) -> list[LogLeaf]:
         """Return leaves of a tenant's log from `start` on, in order."""

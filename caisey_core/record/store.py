@@ -29,6 +29,14 @@ class StoreTrouble(Exception):
     """The store cannot be opened; the message says why and what to do."""
 
 
+class Unreadable(Exception):
+    """What lies beside an event is no disclosure: the file was changed or is damaged there."""
+
+    def __init__(self, stream: str, position: int) -> None:
+        super().__init__(f"{stream}, event {position}: its text cannot be read")
+        self.stream, self.position = stream, position
+
+
 class TenantKey(Struct, frozen=True):
     """A tenant's signing key as it is kept: the origin of its log, the public key, the sealed private key."""
 
@@ -121,7 +129,7 @@ class Store(Protocol):
         """Return the newest signed checkpoint."""
 
     def read(self, tenant: UUID, stream: str, start: int, limit: int) -> list[Recorded]:
-        """Return events from `start` on, in order; fewer than `limit` at the end."""
+        """Return events from `start` on, in order; fewer than `limit` at the end. Raises Unreadable."""
 
     def log_leaves(self, tenant: UUID, start: int, limit: int) -> list[LogLeaf]:
         """Return leaves of a tenant's log from `start` on, in order."""

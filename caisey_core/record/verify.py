@@ -10,7 +10,7 @@ from msgspec import Struct
 from caisey_core.record import checkpoint as notes
 from caisey_core.record.commitment import holds
 from caisey_core.record.merkle import Frontier, consistency_proof, leaf_hash, verify_consistency
-from caisey_core.record.store import Recorded, Store, StreamHead, TenantKey
+from caisey_core.record.store import Recorded, Store, StreamHead, TenantKey, Unreadable
 
 READ_AT_ONCE = 1000
 Claims = dict[str, list[tuple[int, bytes]]]
@@ -102,6 +102,13 @@ def events_of(store: Store, tenant: UUID, stream: str) -> Iterator[Recorded]:
         start += len(rows)
 
 
+def _readable(rows: Iterator[Recorded]) -> Iterator[Recorded]:
+    try:
+        yield from rows
+    except Unreadable as error:
+        raise Broken("its text cannot be read", error.stream, error.position) from error
+
+
 def verify_stream(
     store: Store, key: TenantKey, head: StreamHead, log: Log, commitments: Commitments, visit: Callable[[Recorded], None]
 ) -> int:
@@ -109,7 +116,7 @@ def verify_stream(
     claims = iter(log.claims.get(head.stream, []))
     claim = next(claims, None)
     frontier = Frontier()
-    for expected, row in enumerate(events_of(store, key.tenant, head.stream)):
+    for expected, row in enumerate(_readable(events_of(store, key.tenant, head.stream))):
         if row.position != expected:
             raise Broken("an event is missing before this one", head.stream, row.position)
         try:

@@ -20,7 +20,7 @@ from caisey_core.domain import events as e
 from caisey_core.domain.refused import Refused
 from caisey_core.domain.session import Session, decide, evolve
 from caisey_core.record.sqlite import SqliteStore
-from caisey_core.record.store import Recorded, Store, StreamHead, TenantKey, UnknownTenant
+from caisey_core.record.store import Recorded, Store, StreamHead, TenantKey, UnknownTenant, Unreadable
 from caisey_core.record.verify import Broken, Log, events_of, verify_log, verify_stream
 from caisey_core.record.writer import Record
 
@@ -58,7 +58,10 @@ def commitments(event: bytes) -> Sequence[tuple[bytes, int, int]]:
 
 def time_of(at: int) -> str:
     """Return a time of day, UTC."""
-    return f"{datetime.fromtimestamp(at / 1e6, UTC):%Y-%m-%d %H:%M:%S} UTC"
+    try:
+        return f"{datetime.fromtimestamp(at / 1e6, UTC):%Y-%m-%d %H:%M:%S} UTC"
+    except (ValueError, OverflowError):
+        return "a time that cannot be"
 
 
 class SessionCheck:
@@ -267,6 +270,19 @@ class SessionCheck:
         return tuple(lines)
 
 
+def _when(store: Store, tenant: UUID, broken: Broken) -> str:
+    """Say when what is broken happened, as far as the record still tells; the newest readable event up to it counts."""
+    for position in range(broken.position if broken.position is not None else -1, -1, -1):
+        try:
+            rows = store.read(tenant, broken.stream, position, 1)
+            event = e.decode(rows[0].event)
+        except (Unreadable, IndexError, ValueError, TypeError):
+            continue
+        about = "at" if position == broken.position else "after"
+        return f" ({about} {time_of(event.at)})"
+    return ""
+
+
 def _session(store: Store, key: TenantKey, head: StreamHead, log: Log, devices: Devices) -> SessionCheck:
     check = SessionCheck(head.stream, devices)
     verify_stream(store, key, head, log, commitments, check.take)
@@ -296,7 +312,7 @@ def verify_session_in(store: Store, tenant: UUID, session: UUID) -> Verdict:
     except StopIteration:
         raise UnknownTenant(str(tenant)) from None
     except Broken as broken:
-        return Verdict(ok=False, proved=(), broken=str(broken))
+        return Verdict(ok=False, proved=(), broken=f"{broken}{_when(store, tenant, broken)}")
     except (sqlite3.Error, msgspec.DecodeError, ValueError, TypeError) as error:
         return Verdict(ok=False, proved=(), broken=f"{stream}: the record cannot be read ({error})")
     return Verdict(ok=True, proved=check.proved(), sentence=check.sentence())
@@ -313,7 +329,10 @@ def verify_folder(data: Path) -> Verdict:
     proved: list[str] = []
     try:
         for key in store.tenants():
-            _tenant(store, key, proved)
+            try:
+                _tenant(store, key, proved)
+            except Broken as broken:
+                return Verdict(ok=False, proved=tuple(proved), broken=f"{broken}{_when(store, key.tenant, broken)}")
         if stray := store.strays():
             raise Broken(stray)
         proved.append("Nothing lies in the record that no tenant, stream or position accounts for.")

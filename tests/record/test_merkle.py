@@ -1,0 +1,83 @@
+"""Trees and proofs against the published vectors of RFC 6962's reference implementation, and against every small damage."""
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from caisey_core.record.merkle import (
+    EMPTY,
+    Frontier,
+    consistency_proof,
+    inclusion_proof,
+    leaf_hash,
+    root_of,
+    verify_consistency,
+    verify_inclusion,
+)
+
+LEAVES = [bytes.fromhex(text) for text in ("", "00", "10", "2021", "3031", "40414243", "5051525354555657")]
+LEAVES.append(bytes(range(0x60, 0x70)))
+ROOTS = (
+    "6e340b9cffb37a989ca544e6bb780a2c78901d3fb33738768511a30617afa01d",
+    "fac54203e7cc696cf0dfcb42c92a1d9dbaf70ad9e621f4bd8d98662f00e3c125",
+    "aeb6bcfe274b70a14fb067a5e5578264db0fa9b51af5e0ba159158f329e06e77",
+    "d37ee418976dd95753c1c73862b9398fa2a2cf9b4ff0fdfe8b30cd95209614b7",
+    "4e3bbb1f7b478dcfe71fb631631519a3bca12c9aefca1612bfce4c13a86264d4",
+    "76e67dadbcdf1e10e1b74ddc608abd2f98dfb16fbce75277b5232a127f2087ef",
+    "ddb89be403809e325750d3d263cd78929c2942b7942a34b77e122c9594a74c8c",
+    "5dc9da79a70659a9ad559cb701ded9a2ab9d823aad2f4960cfe370eff4604328",
+)
+sizes = st.integers(1, 40)
+
+
+def some(count: int) -> list[bytes]:
+    """Return leaf hashes."""
+    return [leaf_hash(bytes([i])) for i in range(count)]
+
+
+def test_published_roots() -> None:
+    """Each prefix of the published leaves has the published root."""
+    frontier = Frontier()
+    assert frontier.root == EMPTY
+    for leaf, root in zip(LEAVES, ROOTS, strict=True):
+        frontier.append(leaf_hash(leaf))
+        assert frontier.root.hex() == root
+
+
+@given(sizes)
+def test_a_frontier_survives_being_kept(count: int) -> None:
+    """What is kept between starts grows on to the same root."""
+    kept = Frontier()
+    for leaf in some(count):
+        kept.append(leaf)
+        kept = Frontier.decode(kept.size, kept.encode())
+    assert kept.root == root_of(some(count))
+
+
+@given(sizes, st.data())
+def test_inclusion(count: int, data: st.DataObject) -> None:
+    """A proof holds for its leaf and place, for nothing else."""
+    leaves = some(count)
+    index = data.draw(st.integers(0, count - 1))
+    proof, root = inclusion_proof(leaves, index), root_of(leaves)
+    assert verify_inclusion(leaves[index], index, count, proof, root)
+    assert not verify_inclusion(leaf_hash(b"another"), index, count, proof, root)
+    assert not verify_inclusion(leaves[index], count, count, proof, root)
+    if count > 1:
+        other = data.draw(st.integers(0, count - 1).filter(lambda i: i != index))
+        assert not verify_inclusion(leaves[index], other, count, proof, root)
+        assert not verify_inclusion(leaves[index], index, count, proof[:-1], root)
+    assert not verify_inclusion(leaves[index], index, count, [*proof, root], root)
+
+
+@given(sizes, st.data())
+def test_consistency(count: int, data: st.DataObject) -> None:
+    """A log that continues can prove it; one that was changed cannot."""
+    leaves = some(count)
+    old = data.draw(st.integers(1, count))
+    proof = consistency_proof(leaves, old)
+    old_root, root = root_of(leaves[:old]), root_of(leaves)
+    assert verify_consistency(old, old_root, count, root, proof)
+    changed = data.draw(st.integers(0, old - 1))
+    forged = [*leaves[:changed], leaf_hash(b"forged"), *leaves[changed + 1 :]]
+    forged_root = root_of(forged)
+    assert not verify_consistency(old, old_root, count, forged_root, consistency_proof(forged, old))
