@@ -1,5 +1,6 @@
 """The queue: urgent on top, then due, then age."""
 
+from itertools import pairwise
 from uuid import UUID
 
 from hypothesis import given
@@ -26,7 +27,7 @@ def test_order(queue: list[Assignment]) -> None:
     """No neighbour stands before one that must come first."""
     rank = {"urgent": 0, "high": 1, "normal": 2}
     ordered = sorted(queue, key=queue_order)
-    for first, then in zip(ordered, ordered[1:], strict=False):
+    for first, then in pairwise(ordered):
         assert rank[first.priority] <= rank[then.priority]
         if first.priority == then.priority:
             if then.due_at is not None:

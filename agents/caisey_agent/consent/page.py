@@ -250,6 +250,11 @@ class _Handler(BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(data)
 
+    def _refuse(self, status: int, words: str) -> None:
+        """Answer without reading what was sent; the connection ends, or the body would be taken for the next request."""
+        self.close_connection = True
+        self._send(status, words, "text/plain", Connection="close")
+
     def _language(self) -> str:
         return language_of(self.headers.get("Accept-Language", ""))
 
@@ -289,12 +294,13 @@ class _Handler(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         """Take an answer or a stop."""
         rest = self._known()
-        size = int(self.headers.get("Content-Length") or 0)
+        length = self.headers.get("Content-Length") or ""
+        size = int(length) if length.isascii() and length.isdigit() else LARGEST_FORM + 1
         if rest not in ("answer", "stop") or size > LARGEST_FORM:
-            self._send(404, "Not found", "text/plain")
+            self._refuse(404, "Not found")
             return
         if self.headers.get("Origin") != self.served.origin:
-            self._send(403, "This came from another page.", "text/plain")
+            self._refuse(403, "This came from another page.")
             return
         form = parse_qs(self.rfile.read(size).decode(errors="replace"))
         try:
