@@ -3,6 +3,7 @@
 import json
 import re
 from pathlib import Path
+from urllib.parse import urlsplit
 from uuid import uuid4
 
 from caisey_core import config as settings
@@ -83,7 +84,7 @@ async def create(data: Path, *, tenant: str, name: str, email: str, url: str, po
     """Make an installation with one tenant and its admin; returns the link with which the admin signs in once."""
     from caisey_core.app import close_house, open_house
 
-    config = Config(public_url=url, port=port)
+    config = Config(public_url=url, port=port, deployment=urlsplit(url).hostname or Config().deployment)
     make_folder(data, config)
     made = await make_tenant(data, config, tenant)
     house = await open_house(data, config)

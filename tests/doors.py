@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+import weakref
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -58,6 +59,62 @@ class Person:
         answer = self.call("POST", path, json=body if body is not None else {})
         assert answer.status_code in status, f"{answer.status_code} {answer.text}"
         return answer.json() if answer.content else None
+
+
+class Browser:
+    """A browser without scripts: cookies, forms with their CSRF token, pages."""
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+        self.client = httpx2.Client(base_url=url, follow_redirects=True, timeout=30, headers={"accept": "text/html"})
+        weakref.finalize(self, self.client.close)
+
+    def get(self, path: str) -> httpx2.Response:
+        """Open a page."""
+        return self.client.get(path)
+
+    def post(self, path: str, **fields: str) -> httpx2.Response:
+        """Send a form, as a page with a CSRF token does."""
+        token = self.client.cookies.get("caisey-csrf") or ""
+        return self.client.post(path, data={"_csrf_token": token, **fields})
+
+
+@dataclass
+class Server:
+    """`caisey serve` on a data folder of its own."""
+
+    data: Path
+    url: str = ""
+    process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        """Start on a free port."""
+        ready = self.data.with_name(self.data.name + ".ready")
+        ready.unlink(missing_ok=True)
+        command = [sys.executable, "-m", "caisey_core.cli", "serve", "--data", str(self.data), "--port", "0"]
+        with self.data.with_name(self.data.name + ".log").open("ab") as log:
+            self.process = subprocess.Popen([*command, "--ready-file", str(ready)], stdout=log, stderr=log)
+        process = self.process
+        until(lambda: ready.exists() or process.poll() is not None, "the server")
+        self.url = json.loads(ready.read_text())["url"]
+
+    def stop(self) -> int:
+        """Press Ctrl-C."""
+        assert self.process is not None
+        self.process.send_signal(signal.SIGINT)
+        return self.process.wait(20)
+
+
+def caisey(*arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run the command line."""
+    command = [sys.executable, "-m", "caisey_core.cli", *arguments]
+    return subprocess.run(command, capture_output=True, text=True, timeout=60)
+
+
+def agent(*arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run the agent's command line."""
+    command = [sys.executable, "-m", "caisey_agent.cli", *arguments]
+    return subprocess.run(command, capture_output=True, text=True, timeout=60)
 
 
 @dataclass
@@ -163,12 +220,7 @@ class Caisey:
 
     def verify(self) -> subprocess.CompletedProcess[str]:
         """Run `caisey verify`."""
-        return subprocess.run(
-            [sys.executable, "-m", "caisey_core.cli", "verify", "--data", str(self.data)],
-            capture_output=True,
-            text=True,
-            timeout=60,
-        )
+        return caisey("verify", "--data", str(self.data))
 
     # --- what many tests begin with ---
 

@@ -74,6 +74,12 @@ class SignIns:
         await t.delete().where((t.tenant == tenant) & (t.token_hash == token_hash)).run()
 
     @scoped
+    async def delete_other_sessions(self, tenant: UUID, member: UUID, kept: bytes) -> None:
+        """End all sessions of a member but this one."""
+        t = BrowserSessionTable
+        await t.delete().where((t.tenant == tenant) & (t.member == member) & (t.token_hash != kept)).run()
+
+    @scoped
     async def create_token(self, tenant: UUID, token: ApiToken) -> None:
         """Keep an API token."""
         await insert(ApiTokenTable, tenant, token)

@@ -377,6 +377,12 @@ class SignedOut(Event, frozen=True, tag="signed-out"):
     member: UUID
 
 
+class PasswordSet(Event, frozen=True, tag="password-set"):
+    """A member set a password; the identity plugin keeps it."""
+
+    member: UUID
+
+
 class InstallerCreated(Event, frozen=True, tag="installer-created"):
     installer: UUID
     client: UUID | None  # None: for the tenant
@@ -478,6 +484,7 @@ AuditEvent = (
     | SignedIn
     | SignInFailed
     | SignedOut
+    | PasswordSet
     | InstallerCreated
     | InstallerRotated
     | InstallerRevoked

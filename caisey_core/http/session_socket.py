@@ -17,7 +17,7 @@ from caisey_core.domain import events as e
 from caisey_core.domain.refused import Refused
 from caisey_core.domain.roles import Member
 from caisey_core.http.problems import RefusedError
-from caisey_core.http.who import member_of_api, member_of_page, same_origin
+from caisey_core.http.who import RECHECK_SECONDS, member_of_api, member_of_page, same_origin, still
 from caisey_core.live.watchers import Watcher
 from caisey_core.services import commands, review, screen
 from caisey_core.services.house import House
@@ -74,6 +74,7 @@ async def live(
         return
     watcher = Watcher(member.id)
     writer: asyncio.Task[None] | None = None
+    guard: asyncio.Task[None] | None = None
     try:
         position = await _catch_up(socket, house, member, session, after, watcher)
         mine = commands.working(house, member, session)
@@ -85,16 +86,18 @@ async def live(
         )
         await socket.send_data(screen.text_of(hello), mode="text")
         writer = asyncio.create_task(_write(socket, watcher), name="session watcher")
+        guard = asyncio.create_task(_guard(socket, house, member), name="session guard")
         await _read(socket, house, member, session, watcher)
     except WebSocketDisconnect:
         pass
     finally:
         house.live.watchers.remove(session, watcher)
         watcher.close()
-        if writer is not None:
-            writer.cancel()
-            with contextlib.suppress(asyncio.CancelledError, WebSocketDisconnect):
-                await writer
+        for task in (writer, guard):
+            if task is not None:
+                task.cancel()
+                with contextlib.suppress(asyncio.CancelledError, WebSocketDisconnect):
+                    await task
 
 
 async def _member(socket: WebSocket[Any, Any, Any], house: House) -> Member:
@@ -172,6 +175,15 @@ async def _read(socket: WebSocket[Any, Any, Any], house: House, member: Member, 
                 outcome = await commands.interrupt(house, member, session, message.command)
         if isinstance(outcome, Refused):
             watcher.send(screen.text_of(screen.Declined(ref=ref, reason=outcome.reason, what_to_do=outcome.what_to_do)))
+
+
+async def _guard(socket: WebSocket[Any, Any, Any], house: House, member: Member) -> None:
+    """End the socket soon after its member signed out or got another role."""
+    while True:
+        await asyncio.sleep(RECHECK_SECONDS)
+        if not await still(house, socket, member):
+            break
+    await socket.close(CLOSE_NOT_YOURS, "You are not signed in any more.")
 
 
 async def _write(socket: WebSocket[Any, Any, Any], watcher: Watcher) -> None:

@@ -48,7 +48,8 @@ async def _use(request: Request[Any, Any, Any], token: str, house: House) -> Red
     outcome = await sign_in.by_link(house, token, address_of(request))
     if isinstance(outcome, Refused):
         raise RefusedError(outcome)
-    return welcome(house, outcome)
+    # whoever came by a one-time link needs a way back in
+    return welcome(house, outcome, "" if house.config.demonstration else f"/t/{outcome.member.tenant_slug}/account")
 
 
 @post("/sign-out")

@@ -14,6 +14,7 @@ from caisey_core.services import sign_in
 from caisey_core.services.house import House
 from caisey_core.services.outcomes import NOT_FOUND
 
+RECHECK_SECONDS = 15.0  # how long a stream or socket may outlive its sign-in
 Connection = ASGIConnection[Any, Any, Any, Any]
 
 
@@ -68,6 +69,15 @@ async def member_of_api(house: House, connection: Connection) -> Member:
     if member.tenant_slug != connection.path_params.get("tenant", ""):
         raise RefusedError(NOT_FOUND)
     return member
+
+
+async def still(house: House, connection: Connection, member: Member) -> bool:
+    """Say whether a stream or socket that stays open still belongs to this member, signed in and with the same rights."""
+    find = member_of_api if "authorization" in connection.headers else member_of_page
+    try:
+        return await find(house, connection) == member
+    except RefusedError:
+        return False
 
 
 def same_origin(house: House, connection: Connection) -> bool:

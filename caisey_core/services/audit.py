@@ -60,6 +60,8 @@ def _sentence(event: e.AnyEvent | e.Unknown, names: dict[str, str]) -> str:
             return f"A sign-in by {event.way} failed from {event.address}"
         case e.SignedOut():
             return "Signed out"
+        case e.PasswordSet():
+            return "Set a new password"
         case e.InstallerCreated():
             return "Made an installer" + (f" for the device {event.device_name}" if event.device_name else "")
         case e.InstallerRotated():

@@ -122,6 +122,16 @@ async def create(house: House, member: Member, name: str, email: str, role: str)
     return NewMember(view=view, link=link)
 
 
+async def new_link(house: House, member: Member, identity: UUID) -> str | Refused:
+    """Make another one-time link for a member who cannot sign in any more."""
+    if (refused := refuse_unless(member, May.CHANGE_MEMBERS)) is not None:
+        return refused
+    row = await house.catalogue.members.by_id(member.tenant, identity)
+    if row is None or not row.active:
+        return NOT_FOUND
+    return await sign_in.new_link(house, member.tenant, member.actor, row.id, reusable=False)
+
+
 async def by_id(house: House, tenant: Tenant, identity: UUID) -> Member | Refused:
     """Return an active member."""
     row = await house.catalogue.members.by_id(tenant.id, identity)

@@ -27,6 +27,7 @@ from caisey_hookspecs import (
 )
 
 LIMIT_SECONDS = 10.0
+LINK = "link"
 LINK_HOURS = 24
 TOUCH_US = 60_000_000  # "last used" is written once a minute at most
 HOUR_US = 3600_000_000
@@ -83,16 +84,18 @@ async def complete(
         )
     except (Unavailable, Rejected, PluginFault) as error:
         return Refused(f"This way to sign in does not work now: {error}", "Try again later, or use another way.", 503)
+    if isinstance(said, NotIdentified) or (isinstance(said, SignInForm) and said.complaint):
+        failed = e.SignInFailed(actor=Actor("stranger", "", address), at=STAMPED, way=plugin, address=address)
+        await house.journal.audit(tenant.id, failed)
     if isinstance(said, SignInForm):
         return said
     if isinstance(said, SignInRedirect):
         return Refused("This way to sign in wants another page.", "Use another way.", 503)
     if isinstance(said, NotIdentified):
-        await house.journal.audit(
-            tenant.id, e.SignInFailed(actor=Actor("stranger", "", address), at=STAMPED, way=plugin, address=address)
+        wait = said.retry_after_seconds
+        return Refused(
+            said.reason, "Check what you typed and try again.", 422 if wait is None else 429, retry_after_seconds=wait
         )
-        status = 429 if said.retry_after_seconds is not None else 422
-        return Refused(said.reason, "Check what you typed and try again.", status, retry_after_seconds=said.retry_after_seconds)  # type: ignore[arg-type]
     row = await house.catalogue.members.by_subject(tenant.id, plugin, said.subject)
     if row is None or not row.active:
         return Refused("You are not a member here.", "Ask an admin of your company to add you.", 403)
@@ -149,7 +152,7 @@ async def by_link(house: House, token: str, address: str) -> SignedIn | Refused:
     member = await members.by_id(house, tenant, link.member)
     if isinstance(member, Refused):
         return LINK_USED
-    return await _let_in(house, tenant, member, "link", address)
+    return await _let_in(house, tenant, member, LINK, address)
 
 
 async def by_cookie(house: House, token: str) -> Member | None:

@@ -364,6 +364,15 @@ class SignedIn(View, frozen=True):
     member: Member
 
 
+class AccountPage(View, frozen=True):
+    """A member's own account. `by_link`: this browser was signed in by a link."""
+
+    name: str
+    email: str
+    way: str
+    by_link: bool
+
+
 class KeysPage(View, frozen=True):
     """What an outsider needs to check this tenant's records."""
 

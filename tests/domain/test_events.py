@@ -38,7 +38,7 @@ TAGS = [
     "not-run",
     "nudged",
     "output-cut",
-    "output-received",
+    "output-received password-set",
     "plugin-disabled",
     "plugin-enabled",
     "prompt-shown",

@@ -1,12 +1,13 @@
 """The pages of the web UI. Each handler decodes what a browser sent, calls a service, and renders what came back."""
 
-from caisey_core.http.pages import administration, assignments, devices, events, notices, sessions, sign_in
+from caisey_core.http.pages import account, administration, assignments, devices, events, notices, sessions, sign_in
 
 handlers = [
     *devices.handlers,
     *assignments.handlers,
     *sessions.handlers,
     *administration.handlers,
+    *account.handlers,
     *notices.handlers,
     *events.handlers,
 ]

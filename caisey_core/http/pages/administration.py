@@ -187,6 +187,14 @@ async def create_member(request: AnyRequest, house: NamedDependency[House], memb
     return await _members(house, request, member, Person(), link=outcome.link)
 
 
+@post("/members/{identity:uuid}/link", status_code=200)
+async def new_link(
+    request: AnyRequest, house: NamedDependency[House], member: NamedDependency[Member], identity: FromPath[UUID]
+) -> Response[bytes]:
+    """Make another sign-in link; it is in this answer only."""
+    return await _members(house, request, member, Person(), link=given(await members.new_link(house, member, identity)))
+
+
 @get("/plugins")
 async def list_plugins(request: AnyRequest, house: NamedDependency[House], member: NamedDependency[Member]) -> Response[bytes]:
     """Show what is installed and how it does."""
@@ -220,6 +228,7 @@ handlers = [
     revoke_installer,
     list_members,
     create_member,
+    new_link,
     list_plugins,
     audit_log,
     keys,

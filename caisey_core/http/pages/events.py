@@ -1,5 +1,6 @@
 """What keeps an open page current: one event stream per page, which sends only the rows, cards and counts that changed."""
 
+import time
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import Any
@@ -14,11 +15,11 @@ from litestar.response import Stream
 from caisey_core.domain.refused import Refused
 from caisey_core.domain.roles import May, Member
 from caisey_core.http.rendering import AnyRequest, render
+from caisey_core.http.who import RECHECK_SECONDS, still
 from caisey_core.live.news import News
 from caisey_core.services import assignments, devices, notices, review
 from caisey_core.services.house import House
 
-KEEP_ALIVE_SECONDS = 20.0
 log: structlog.stdlib.BoundLogger = structlog.get_logger("caisey.http")
 
 
@@ -50,13 +51,18 @@ class Listener:
 
     async def messages(self) -> AsyncIterator[str]:
         """Yield events until the browser leaves or the server stops. The first one tells that the stream is open."""
+        checked = time.monotonic()
         with self.house.live.news.subscribe(self.member.tenant, self.member.id) as subscription:
             yield "retry: 500\n: open\n\n"
             while not self.house.closing.is_set():
                 try:
-                    batch = await subscription.next(KEEP_ALIVE_SECONDS)
+                    batch = await subscription.next(RECHECK_SECONDS)
                 except StopAsyncIteration:
                     break
+                if time.monotonic() - checked >= RECHECK_SECONDS:
+                    checked = time.monotonic()
+                    if not await still(self.house, self.request, self.member):
+                        return
                 try:
                     yield _message(await self._parts(batch)) if batch else ": still here\n\n"
                 except Exception as error:  # the answer has begun: a part that cannot be shown must not end the stream
