@@ -95,11 +95,15 @@ async def output(
     member: NamedDependency[Member],
     house: NamedDependency[House],
 ) -> Response[bytes]:
-    """Give all of a command's recorded output, as plain text."""
+    """Give all of a command's recorded output as a download: bytes, never a page."""
     found = await review.output(house, member, session, command)
     if isinstance(found, Refused):
         raise RefusedError(found)
-    headers = {"x-content-type-options": "nosniff", "content-security-policy": "sandbox; default-src 'none'"}
+    headers = {
+        "x-content-type-options": "nosniff",
+        "content-security-policy": "sandbox; default-src 'none'",
+        "content-disposition": f'attachment; filename="output-{command}.txt"',
+    }
     return Response(found, media_type="text/plain; charset=utf-8", headers=headers)
 
 

@@ -28,6 +28,8 @@ from caisey_hookspecs import CommandEnd, EndpointShell, Launch, Rejected, ShellL
 
 READ: Final = 256 * 1024
 PROMPT_MARK: Final = b"\x1b]133;A\x07"  # what our PS1 begins with
+CLEAR_LINE: Final = b"\x1b[133~"  # keys that no keyboard has, bound in our bashrc: take a half-typed line away …
+GIVE_LINE_BACK: Final = b"\x1b[134~"  # … and give it back when the recorded command is over
 SIDE_FD: Final = 198
 START_SECONDS: Final = 10.0
 PATIENCE: Final = ((signal.SIGINT, 0.3), (signal.SIGTERM, 0.3), (signal.SIGKILL, 0.2))  # all within one second
@@ -67,7 +69,7 @@ class KeptBash(EndpointShell):
         self._pty = self._pipe = -1
         self._folder = ""
         self._interrupting = False
-        self._typed = 0
+        self._half_typed = False  # the terminal holds a line without its Enter
 
     # --- life --------------------------------------------------------------------------------------------------------
 
@@ -192,6 +194,9 @@ class KeptBash(EndpointShell):
     def _give_next(self) -> None:
         if self._running is not None or not self._queue or not self._ready or not self._pid:
             return
+        if processes.foreground(self._pty) != self._pid:  # a key other than Enter began something: its end is reported
+            self._ready = False
+            return
         command, line = self._queue.popleft()
         running = self._running = Running(command)
         path = Path(self._folder, running.nonce)
@@ -202,13 +207,16 @@ class KeptBash(EndpointShell):
         running.started_ns = time.monotonic_ns()
         self._listener.started(command)
         nonce = running.nonce.encode()
-        self._write(b" __caisey_b " + nonce + b';eval "$__caisey_line";__caisey_e ' + nonce + b"\r")
+        self._write(CLEAR_LINE + b" __caisey_b " + nonce + b';eval "$__caisey_line";__caisey_e ' + nonce + b"\r")
 
     def write(self, data: bytes) -> None:
         """Type."""
         if self._pid:
-            if self._running is None and (b"\r" in data or b"\n" in data):
-                self._ready = False  # the prompt comes back with the next report
+            if self._running is None:
+                line_ended = b"\r" in data or b"\n" in data
+                self._half_typed = not line_ended and bool(data)
+                if line_ended:
+                    self._ready = False  # the prompt comes back with the next report
             self._write(data)
 
     def _write(self, data: bytes) -> None:
@@ -409,6 +417,8 @@ class KeptBash(EndpointShell):
             )
         if after:
             self._emit(after)
+        if running is not None and self._half_typed:
+            self._write(GIVE_LINE_BACK)
         self._ready = True
         self._prompt.set()
         self._give_next()

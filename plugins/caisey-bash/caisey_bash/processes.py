@@ -62,10 +62,16 @@ def spawn(
         os._exit(127)
 
 
+def foreground(terminal: int) -> int:
+    """Return the terminal's foreground process group; 0 if there is none. Raises OSError for a terminal that is gone."""
+    (group,) = struct.unpack("i", fcntl.ioctl(terminal, termios.TIOCGPGRP, b"\0\0\0\0"))
+    return int(group)
+
+
 def signal_foreground(terminal: int, shell: int, number: signal.Signals) -> None:
     """Signal the terminal's foreground process group, never the shell itself."""
     with contextlib.suppress(OSError):
-        (group,) = struct.unpack("i", fcntl.ioctl(terminal, termios.TIOCGPGRP, b"\0\0\0\0"))
+        group = foreground(terminal)
         if group > 0 and group != shell:
             os.killpg(group, number)
         elif number is signal.SIGINT:
