@@ -1,7 +1,7 @@
 """Devices: what was enrolled, where it belongs, when it was seen last."""
 
 import builtins
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from uuid import UUID
 
 from msgspec import Struct
@@ -49,6 +49,15 @@ class Devices:
     async def all(self, tenant: UUID) -> builtins.list[Device]:
         """Return all devices that ever enrolled."""
         return many(Device, await DeviceTable.select().where(DeviceTable.tenant == tenant).order_by(DeviceTable.enrolled_at))
+
+    @scoped
+    async def names(self, tenant: UUID, devices: Collection[UUID]) -> dict[UUID, str]:
+        """Return the names of some devices, also of those that were removed."""
+        if not devices:
+            return {}
+        t = DeviceTable
+        rows = await t.select(t.id, t.name).where((t.tenant == tenant) & t.id.is_in(list(devices)))
+        return {row["id"]: row["name"] for row in rows}
 
     async def removed_key(self, device: UUID) -> bytes | None:
         """Return the key of a device that was removed, so that its agent can be told so."""

@@ -103,6 +103,13 @@ def date_time(us: int) -> Markup:
     )
 
 
+def moment(us: int) -> Markup:
+    """Return a day and time to the second; the browser shows it in the viewer's zone."""
+    return Markup('<time datetime="{}" title="{}" data-moment>{}</time>').format(
+        iso(us), exact(us), _moment(us).strftime("%Y-%m-%d %H:%M:%S")
+    )
+
+
 def digits(us: int) -> str:
     """Return a length of time as a clock reads: 02:14, 1:05:09."""
     seconds = max(0, us // SECOND)

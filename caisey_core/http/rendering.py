@@ -63,6 +63,7 @@ def environment(house: House) -> Environment:
     made.filters.update(
         clock=phrases.clock_time,
         date=phrases.date_time,
+        moment=phrases.moment,
         iso=phrases.iso,
         exact=phrases.exact,
         span=phrases.span,

@@ -1,5 +1,7 @@
 """The tenant's audit log as people read it, and the keys with which outsiders check its records."""
 
+from uuid import UUID
+
 from caisey_core.domain import events as e
 from caisey_core.domain.refused import Refused
 from caisey_core.domain.roles import May, Member, refuse_unless
@@ -17,22 +19,26 @@ async def page(house: House, member: Member, before: int | None) -> AuditPage | 
     size = await house.record.open_stream(member.tenant, AUDIT)
     end = size if before is None else max(0, min(before, size))
     start = max(0, end - PAGE)
-    names = {str(row.id): row.name for row in await house.catalogue.members.list(member.tenant)}
+    names = {row.id: row.name for row in await house.catalogue.members.list(member.tenant)}
+    names |= {client.id: client.name for client in await house.catalogue.clients.list(member.tenant)}
+    read = [(row.position, e.decode(row.event)) for row in await house.record.read(member.tenant, AUDIT, start, end - start)]
+    mentioned = {found for _, event in read if isinstance(found := getattr(event, "device", None), UUID)}
+    names |= await house.catalogue.devices.names(member.tenant, mentioned)
     entries = []
-    for row in await house.record.read(member.tenant, AUDIT, start, end - start):
-        event = e.decode(row.event)
+    for position, event in read:
         kind = event.kind if isinstance(event, e.Unknown) else str(event.__struct_config__.tag)
         entries.append(
             AuditEntry(
-                position=row.position,
+                position=position,
                 at=event.at,
                 actor=event.actor.name or event.actor.kind,
                 kind=kind,
                 sentence=_sentence(event, names),
+                session=event.session if isinstance(event, e.SessionOpened | e.ReviewOpened) else None,
             )
         )
     entries.reverse()
-    return AuditPage(entries=tuple(entries), next=start or None, proof=None)
+    return AuditPage(entries=tuple(entries), next=start or None)
 
 
 async def keys(house: House, member: Member) -> KeysPage | Refused:
@@ -40,7 +46,10 @@ async def keys(house: House, member: Member) -> KeysPage | Refused:
     return KeysPage(vkey=house.record.vkey(member.tenant), checkpoint=await house.record.checkpoint(member.tenant))
 
 
-def _sentence(event: e.AnyEvent | e.Unknown, names: dict[str, str]) -> str:
+def _sentence(event: e.AnyEvent | e.Unknown, names: dict[UUID, str]) -> str:
+    def device(identity: UUID) -> str:
+        return names.get(identity, "a device that was removed")
+
     match event:
         case e.TenantCreated():
             return f"The company {event.name} began"
@@ -51,9 +60,9 @@ def _sentence(event: e.AnyEvent | e.Unknown, names: dict[str, str]) -> str:
         case e.MemberCreated():
             return f"Added {event.name} ({event.email}) as {event.role}"
         case e.SignInLinkCreated():
-            return f"Made a sign-in link for {names.get(str(event.member), 'a member')}"
+            return f"Made a sign-in link for {names.get(event.member, 'a member')}"
         case e.ApiTokenCreated():
-            return f"Made the API token “{event.label}” for {names.get(str(event.member), 'a member')}"
+            return f"Made the API token “{event.label}” for {names.get(event.member, 'a member')}"
         case e.SignedIn():
             return f"Signed in by {event.way} from {event.address}"
         case e.SignInFailed():
@@ -73,17 +82,17 @@ def _sentence(event: e.AnyEvent | e.Unknown, names: dict[str, str]) -> str:
         case e.DeviceRenamed():
             return f"Renamed the device {event.before} to {event.name}"
         case e.DeviceMoved():
-            return "Moved a device to another client"
+            return f"Moved {device(event.device)} to {names.get(event.client, 'another client')}"
         case e.DeviceRemoved():
-            return f"Removed a device: {event.reason}"
+            return f"Removed {device(event.device)}: {event.reason}"
         case e.DeviceAssigned():
-            return f"Assigned a device to {names.get(str(event.technician), 'a technician')}, {event.priority}"
+            return f"Assigned {device(event.device)} to {names.get(event.technician, 'a technician')}, {event.priority}"
         case e.AssignmentMoved():
-            return f"Gave an assignment to {names.get(str(event.to_technician), 'a technician')}"
+            return f"Gave {device(event.device)} to {names.get(event.to_technician, 'a technician')}"
         case e.AssignmentClosed():
-            return f"Closed an assignment: {event.reason}"
+            return f"Closed the assignment of {device(event.device)}: {event.reason}"
         case e.SessionOpened():
-            return "Asked for a session"
+            return f"Asked for a session on {device(event.device)}"
         case e.ReviewOpened():
             return "Opened the review of a session"
         case e.PluginEnabled():

@@ -1,6 +1,8 @@
 """Installers: tokens with which devices enrol; they expire, are counted, and can be replaced at once."""
 
 import shlex
+import sys
+from pathlib import Path
 from uuid import UUID, uuid4
 
 from caisey_core.catalogue.installers import Installer
@@ -42,7 +44,23 @@ def _view(house: House, row: Installer, enrolled: tuple[Choice, ...]) -> Install
 
 def _command(house: House, token: str, device_name: str) -> str:
     name = f" --name {shlex.quote(device_name)}" if device_name else ""
-    return f"caisey-agent enrol {house.config.url} --token {token}{name}"
+    return f"{_agent(house)} enrol {house.config.url} --token {token}{name}"
+
+
+def _agent(house: House) -> str:
+    """Name the agent's program; the demonstration's own machine has it beside this Python and on no PATH."""
+    return shlex.quote(str(Path(sys.executable).with_name("caisey-agent"))) if house.config.demonstration else "caisey-agent"
+
+
+def _shown_once(house: House, view: InstallerView, token: str) -> NewInstaller:
+    agent = _agent(house)
+    return NewInstaller(
+        view=view,
+        token=token,
+        command=_command(house, token, view.device_name),
+        start=f"{agent} run",
+        service=f"{agent} unit > /etc/systemd/system/caisey-agent.service && systemctl enable --now caisey-agent",
+    )
 
 
 async def page(house: House, member: Member) -> tuple[InstallerView, ...] | Refused:
@@ -109,7 +127,7 @@ async def create(
     if refused is not None:
         return refused
     await house.catalogue.installers.create(member.tenant, row)
-    return NewInstaller(view=_view(house, row, ()), token=token, command=_command(house, token, device_name))
+    return _shown_once(house, _view(house, row, ()), token)
 
 
 async def rotate(house: House, member: Member, installer: UUID) -> NewInstaller | Refused:
@@ -128,7 +146,7 @@ async def rotate(house: House, member: Member, installer: UUID) -> NewInstaller 
     refused = await house.journal.audit(member.tenant, e.InstallerRotated(actor=member.actor, at=STAMPED, installer=installer))
     if refused is not None:
         return refused
-    return NewInstaller(view=_view(house, new, ()), token=token, command=_command(house, token, new.device_name))
+    return _shown_once(house, _view(house, new, ()), token)
 
 
 async def revoke(house: House, member: Member, installer: UUID) -> Refused | None:

@@ -309,12 +309,12 @@ class AuditEntry(View, frozen=True):
     actor: str
     kind: str
     sentence: str
+    session: UUID | None = None  # whose record has the rest
 
 
 class AuditPage(View, frozen=True):
     entries: tuple[AuditEntry, ...]
     next: int | None
-    proof: Proof | None
 
 
 class Hit(View, frozen=True):
@@ -339,6 +339,8 @@ class NewInstaller(View, frozen=True):
     view: InstallerView
     token: str
     command: str
+    start: str  # the command that starts the agent afterwards
+    service: str  # the command that lets systemd keep it running instead
 
 
 class Way(View, frozen=True):

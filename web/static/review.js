@@ -9,13 +9,14 @@ const articles = new Map([...document.querySelectorAll("#detail > article")].map
 const matches = document.getElementById("matches");
 const shown = () => rows.filter((row) => !row.hidden);
 
-function choose(row, { move = true } = {}) {
+function choose(row, { asked = true } = {}) {
   if (!row) return;
   document.querySelector("#entries [aria-current]")?.removeAttribute("aria-current");
   row.querySelector("a").setAttribute("aria-current", "true");
   for (const [id, article] of articles) article.hidden = id !== row.id;
   fold(articles.get(row.id));
-  if (move) row.scrollIntoView({ block: "nearest" });
+  if (!asked) return; // an address with a fragment would scroll the page away from its verdict
+  row.scrollIntoView({ block: "nearest" });
   history.replaceState(null, "", `#${row.id}`);
 }
 
@@ -93,5 +94,5 @@ if (rows.length) {
   const named = () => document.getElementById(location.hash.slice(1));
   addEventListener("hashchange", () => rows.includes(named()) && choose(named()));
   if (rows.includes(named())) choose(named());
-  else choose(rows.find((row) => row.dataset.group === "commands") ?? rows[0], { move: false });
+  else choose(rows.find((row) => row.dataset.group === "commands") ?? rows[0], { asked: false });
 }

@@ -1,6 +1,7 @@
 // Times in the viewer's zone: relative ones grow older, clocks run, the exact time stands in the title.
 const units = [[86400, "d"], [3600, "h"], [60, "min"]];
 const dateTime = new Intl.DateTimeFormat(undefined, { year: "numeric", month: "2-digit", day: "2-digit", hour: "2-digit", minute: "2-digit", hourCycle: "h23" });
+const moment = new Intl.DateTimeFormat(undefined, { year: "numeric", month: "2-digit", day: "2-digit", hour: "2-digit", minute: "2-digit", second: "2-digit", hourCycle: "h23" });
 const clock = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit", second: "2-digit", hourCycle: "h23" });
 const full = new Intl.DateTimeFormat(undefined, { dateStyle: "full", timeStyle: "long" });
 
@@ -36,6 +37,7 @@ function show(element, now) {
     element.dataset.zoned = element.dateTime;
     if ("clock" in element.dataset) set(element, clock.format(at));
     if ("date" in element.dataset) set(element, dateTime.format(at));
+    if ("moment" in element.dataset) set(element, moment.format(at));
   }
   if ("ago" in element.dataset) set(element, seconds < 5 ? "now" : `${age(seconds)} ago`);
   if ("due" in element.dataset) {
