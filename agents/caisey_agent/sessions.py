@@ -379,7 +379,7 @@ class Work:
 
     async def _end(self, frame: f.EndSession) -> None:
         await self._stop(frame.session)
-        self.desk.close(frame.session, frame.summary or frame.outcome)
+        self.desk.close(frame.session, frame.outcome)
         self.send(f.SessionClosed(session=frame.session))
 
     async def tick(self) -> None:

@@ -250,9 +250,7 @@ async def complete(
     )
     if (refused := await durable(ticket)) is not None:
         return refused
-    house.live.links.of(opened.device).send(
-        f.EndSession(session=session, outcome="completed", summary=f"{member.name} finished: {resolution}.")
-    )
+    house.live.links.of(opened.device).send(f.EndSession(session=session, outcome=opened.state.state.value))
     device = house.live.roster.get(member.tenant, opened.device)
     if device is not None and device.assignment is not None and device.assignment.technician == opened.state.technician:
         await handover.finish(house, member, device, f"session completed: {resolution}")

@@ -79,6 +79,7 @@ function place(card, name) {
 function enqueue(item) {
   const list = document.getElementById("assigned");
   if (!list) return;
+  document.getElementById(item.id)?.remove();
   list.insertBefore(item, [...list.children].find((other) => Number(other.dataset.rank) > Number(item.dataset.rank)) ?? null);
   item.classList.add("changed");
 }

@@ -67,6 +67,11 @@ function show() {
   veil.hidden = card.state === "active" && may("run");
   veil.textContent = waiting() ? "The terminal opens when the person at the device agrees." : card.ended_at ? "The session is over. All of it is in the review." : card.state === "interrupted" ? "The terminal comes back with the device." : may("run") ? "" : "Commands were not agreed to.";
   terminal.setLive(Boolean(typing));
+  const files = document.getElementById("files");
+  const noFiles = document.getElementById("no-files");
+  if (files) files.hidden = !(active() && may("files"));
+  noFiles.hidden = Boolean(files) && !files.hidden;
+  noFiles.textContent = active() && !may("files") ? "Sending and fetching files was not agreed to. Ask for more." : "Sent and fetched files appear here.";
   const link = document.getElementById("device-link").firstElementChild;
   link.className = card.connected ? "st online" : "st offline";
   link.textContent = card.connected ? "Online" : "Offline";

@@ -28,8 +28,14 @@ export function showTransfer(card) {
   if (card.state === "running" && row.dataset.state && row.dataset.state !== "running") return; // the answer came after the news
   row.dataset.state = card.state;
   const name = Object.assign(document.createElement("b"), { className: "mono", textContent: card.path });
-  const words = { running: `${size(card.done)} of ${card.size ? size(card.size) : "?"}`, finished: size(card.size), failed: card.reason || "failed", cancelled: "cancelled" }[card.state];
-  const state = Object.assign(document.createElement("span"), { className: card.state === "failed" ? "badge bad" : "sub", textContent: `${card.direction === "upload" ? "sent" : "fetched"} · ${words}` });
+  const upload = card.direction === "upload";
+  const words = {
+    running: `${upload ? "Sending" : "Fetching"} · ${size(card.done)} of ${card.size ? size(card.size) : "?"}`,
+    finished: `${upload ? "Sent" : "Fetched"} · ${size(card.size)}`,
+    failed: card.reason || "This failed.",
+    cancelled: "Stopped",
+  }[card.state];
+  const state = Object.assign(document.createElement("span"), { className: card.state === "failed" ? "bad" : "sub", textContent: words });
   row.replaceChildren(name, state);
   if (card.state === "running") {
     const bar = Object.assign(document.createElement("progress"), { max: card.size || 1, value: card.done });
@@ -59,13 +65,14 @@ export function watchFiles(largest) {
     const path = folder.endsWith("/") ? folder + file.name : folder;
     const request = new XMLHttpRequest();
     const button = form.querySelector("button");
+    const words = button.querySelector("span");
     request.open("POST", `${location.pathname}/files?${new URLSearchParams({ path, replace: String(form.elements.replace.checked) })}`);
     request.setRequestHeader("content-type", "application/octet-stream");
     request.setRequestHeader("x-csrftoken", csrf());
     request.setRequestHeader("accept", "application/json");
-    request.upload.onprogress = ({ loaded, total }) => { button.textContent = `Sending ${Math.floor((100 * loaded) / total)} %`; };
+    request.upload.onprogress = ({ loaded, total }) => { words.textContent = `Sending ${Math.floor((100 * loaded) / total)} %`; };
     request.onloadend = () => {
-      button.textContent = "Send";
+      words.textContent = "Send";
       button.removeAttribute("aria-busy");
       const answer = request.responseText ? JSON.parse(request.responseText) : { detail: "The server does not answer.", what_to_do: "Try again." };
       if (request.status >= 200 && request.status < 300) { showTransfer(answer); form.reset(); }

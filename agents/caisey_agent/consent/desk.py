@@ -207,12 +207,12 @@ class Desk:
         )
         signature = consent.sign(self._key, agreed.request, statement)
         self._send(f.Withdrew(session=session, withdrawal=statement, signature=signature))
-        self.close(session, "You stopped it.")
+        self.close(session, "revoked")
         self._send(f.SessionClosed(session=session))
         return True
 
     def close(self, session: UUID, outcome: str) -> None:
-        """Move a session to the receipts."""
+        """Move a session to the receipts; `outcome` is the state in which it ended, such as completed or revoked."""
         agreed = self._ledger.page(session).agreed
         doing = self.doing.pop(session, Doing())
         if agreed is not None:

@@ -127,9 +127,10 @@ class View:
     def _receipt(self, ended: Ended) -> str:
         commands = "".join(f"<li><code>{html.escape(line[:500])}</code></li>" for line in ended.commands)
         at = time.strftime("%Y-%m-%d %H:%M", time.localtime(ended.ended_at))
+        how = self._say(ended.outcome, technician=ended.technician) if ended.outcome in ("completed", "revoked") else ""
         return (
             f"<article><h1>{self._say('receipt')}: {html.escape(ended.technician)}, {html.escape(ended.tenant)}</h1>"
-            f"<p>{self._say('over')} {html.escape(ended.outcome)} <time>{at}</time></p><p>{html.escape(ended.reason)}</p>"
+            f"<p>{self._say('over')} {how} <time>{at}</time></p><p>{html.escape(ended.reason)}</p>"
             + (f"<h2>{self._say('last')}</h2><ul>{commands}</ul>" if commands else "")
             + f"<h2>{self._say('code')}</h2><p><code>{ended.fingerprint}</code></p>"
             f'<p class="small quiet">{self._say("check", tenant=ended.tenant)}</p>'

@@ -180,11 +180,10 @@ class NewTechnician(Frame, frozen=True, tag="new-technician"):
 
 
 class EndSession(Frame, frozen=True, tag="end"):
-    """Close the shell, send what is left, answer with SessionClosed. `summary` is shown on the receipt page."""
+    """Close the shell, send what is left, answer with SessionClosed. `outcome` is the state in which the session ended."""
 
     session: UUID
     outcome: str
-    summary: str = ""
 
 
 class Removed(Frame, frozen=True, tag="removed"):

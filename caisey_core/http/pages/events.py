@@ -70,7 +70,11 @@ class Listener:
         yield ": the server stops\n\n"
 
     async def _parts(self, batch: list[News]) -> str:
-        parts = [self._part(kind, **context) for news in batch for kind, context in await self._about(news)]
+        changed: dict[tuple[str, object], dict[str, Any]] = {}  # several news may change one part: it is sent once
+        for news in batch:
+            for kind, context in await self._about(news):
+                changed[kind, context.get("id", news.id)] = context
+        parts = [self._part(kind, **context) for (kind, _), context in changed.items()]
         if self.kind == "devices" and any(news.subject in ("device", "session") for news in batch):
             parts.append(self._part("counts", counts=devices.counts(self.house, self.member)))
         return "\n".join(parts)
