@@ -80,4 +80,5 @@ def gather(config: Config, consent_page: str) -> Facts:
         consent_page=consent_page if config.demonstration else "",
         scopes=tuple(config.scopes),
         attended=not config.unattended_scopes,
+        shell=config.shell,
     )

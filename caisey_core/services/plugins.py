@@ -5,6 +5,7 @@ from uuid import UUID
 
 from caisey_core.domain.refused import Refused
 from caisey_core.domain.roles import May, Member, refuse_unless
+from caisey_core.live.roster import RosterDevice
 from caisey_core.plugin_host.host import PluginFault
 from caisey_core.services.house import House, log
 from caisey_core.services.outcomes import bad_input
@@ -13,6 +14,13 @@ from caisey_hookspecs import CommandView, Rejected, Shell, Unavailable
 
 LIMIT_SECONDS = 0.5
 KINDS = ("identity", "shell", "notifier")
+
+
+async def shell_of(house: House, device: RosterDevice) -> str:
+    """Name the shell plugin for a device: the one whose endpoint half it runs; until it told, the tenant's first."""
+    if device.facts is not None and device.facts.shell:
+        return device.facts.shell
+    return next(iter(await house.plugins.enabled(device.tenant, "shell")), "")
 
 
 async def shell_view(house: House, tenant: UUID, shell: str, line: str) -> CommandView | Refused | None:

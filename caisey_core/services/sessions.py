@@ -14,7 +14,7 @@ from caisey_core.domain.session import WORDS
 from caisey_core.live.news import News
 from caisey_core.live.roster import RosterDevice
 from caisey_core.record.writer import Ticket
-from caisey_core.services import handover, members
+from caisey_core.services import handover, members, plugins
 from caisey_core.services.cards import card_of, session_of
 from caisey_core.services.house import House
 from caisey_core.services.journal import STAMPED, OpenSession, durable, words
@@ -94,7 +94,8 @@ async def request(
     found = device_of(house, member, device)
     if isinstance(found, Refused):
         return found
-    if (other := session_of(house, found)) is not None:
+    shell = await plugins.shell_of(house, found)
+    if (other := session_of(house, found)) is not None:  # nothing is awaited from here until the device has its session
         return Refused(
             f"{other.state.technician_name} has an open session on {found.name}.",
             "Open it, or ask a dispatcher to hand it over.",
@@ -109,7 +110,7 @@ async def request(
     session = house.journal.begin(member.tenant, identity, reason)
     begun = house.journal.propose(
         session,
-        e.SessionRequested(  # noqa: S604 - the name of a shell, nothing runs here
+        e.SessionRequested(
             actor=member.actor,
             at=STAMPED,
             session=identity,
@@ -123,7 +124,7 @@ async def request(
             reason=said.contents[0],
             scopes=wanted,
             duration_seconds=seconds,
-            shell="bash",
+            shell=shell,
         ),
         said.disclosure,
     )

@@ -334,6 +334,7 @@ class Facts(Frame, frozen=True, tag="facts"):
     consent_page: str = ""  # only in demonstrations: where the prompt can be reached
     scopes: tuple[str, ...] = ()  # the most that this device accepts
     attended: bool = True
+    shell: str = ""  # the plugin whose endpoint half runs here
 
 
 class Heartbeat(Frame, frozen=True, tag="heartbeat"):
