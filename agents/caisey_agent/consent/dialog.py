@@ -59,5 +59,7 @@ class Dialog:
             with contextlib.suppress(ProcessLookupError):
                 program.terminate()
             raise
+        if program.returncode not in (0, 1):  # zenity itself failed: nobody answered, and the page still asks
+            return
         decision: Decision = "granted" if program.returncode == 0 else "later" if out.strip() else "denied"
         self._desk.answer(request.session, decision, tuple(Scope), request.duration_seconds, how="dialog")

@@ -11,6 +11,11 @@ from caisey_agent.protocol.consent import Decision, Scope
 _ANSWERS: Final[dict[str, Decision]] = {"y": "granted", "l": "later", "n": "denied"}
 
 
+def _plain(text: str) -> str:
+    """Return a text without what would steer the terminal: a server may be hostile."""
+    return "".join(char if char.isprintable() else "�" for char in text)
+
+
 class TerminalPrompt:
     """Asks on the terminal that the agent was started from: y, l or n; while a session is active, s stops it."""
 
@@ -28,13 +33,13 @@ class TerminalPrompt:
             if mark in self._shown:
                 continue
             self._shown.add(mark)
-            print("\n" + ENGLISH["asks"].format(technician=request.technician, tenant=request.tenant))
-            print(f"  {ENGLISH['why']}: {request.reason}")
+            print("\n" + ENGLISH["asks"].format(technician=_plain(request.technician), tenant=_plain(request.tenant)))
+            print(f"  {ENGLISH['why']}: {_plain(request.reason)}")
             for scope in request.scopes:
                 print(f"  - {ENGLISH[scope.value]}")
             print(f"  {ENGLISH['how_long']}: {ENGLISH['minutes'].format(n=request.duration_seconds // 60)}")
             if asked.message:
-                print(f"  {ENGLISH['message']}: {asked.message}")
+                print(f"  {ENGLISH['message']}: {_plain(asked.message)}")
             print("Approve (y), ask later (l), deny (n)? ", end="", flush=True)
 
     def _typed(self) -> None:
