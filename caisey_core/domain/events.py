@@ -466,6 +466,12 @@ class ReviewOpened(Event, frozen=True, tag="review-opened"):
     session: UUID
 
 
+class AuditExported(Event, frozen=True, tag="audit-exported"):
+    """Entries of this log left the house as a file."""
+
+    form: str  # ocsf or csv
+
+
 class PluginEnabled(Event, frozen=True, tag="plugin-enabled"):
     plugin: str
 
@@ -497,6 +503,7 @@ AuditEvent = (
     | AssignmentClosed
     | SessionOpened
     | ReviewOpened
+    | AuditExported
     | PluginEnabled
     | PluginDisabled
 )

@@ -7,7 +7,8 @@ which SQLite ignores at the next open; after it the commit is there. Nobody need
 
 import sqlite3
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from uuid import UUID
 
@@ -180,6 +181,15 @@ class SqliteStore:
         self._writer = self._connect()
         with _Transaction(self._writer) as write:
             write.execute("UPDATE probe SET tries = tries + 1")
+
+    @contextmanager
+    def snapshot(self) -> Iterator[None]:
+        """Hold this thread's reader at one moment."""
+        self._reader.execute("BEGIN")
+        try:
+            yield
+        finally:
+            self._reader.execute("ROLLBACK")
 
     def head(self, tenant: UUID, stream: str) -> StreamHead | None:
         """Return where a stream stands."""

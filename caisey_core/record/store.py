@@ -5,6 +5,7 @@ or not at all; *order* – commits become visible in the order of their calls. I
 """
 
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from typing import Protocol
 from uuid import UUID
 
@@ -115,6 +116,9 @@ class Store(Protocol):
 
     def recover(self) -> None:
         """Make the store writable again after a failed commit, and prove it by a durable write. Raises if it is not."""
+
+    def snapshot(self) -> AbstractContextManager[None]:
+        """Within it, all that this thread reads is of one moment, whatever is committed meanwhile."""
 
     def head(self, tenant: UUID, stream: str) -> StreamHead | None:
         """Return where a stream stands, or None if it was never written."""

@@ -164,8 +164,13 @@ class Record:
         return [head for head in await self.streams(tenant) if not head.sealed]
 
     async def in_reader(self, work: Callable[[Store], T]) -> T:
-        """Run longer reading work in a reader thread."""
-        return await self._loop.run_in_executor(self._readers, work, self._store)
+        """Run longer reading work in a reader thread; all that it reads is of one moment."""
+
+        def of_one_moment() -> T:
+            with self._store.snapshot():
+                return work(self._store)
+
+        return await self._loop.run_in_executor(self._readers, of_one_moment)
 
     async def _read(self, method: Callable[..., T], *arguments: object) -> T:
         return await self._loop.run_in_executor(self._readers, method, *arguments)

@@ -1,44 +1,112 @@
-"""The tenant's audit log as people read it, and the keys with which outsiders check its records."""
+"""The tenant's audit log as people read it, its proof, and the keys with which outsiders check the records."""
 
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime, time, timedelta
+from typing import Final
 from uuid import UUID
+
+from msgspec import Struct
 
 from caisey_core.domain import events as e
 from caisey_core.domain.refused import Refused
 from caisey_core.domain.roles import May, Member, refuse_unless
 from caisey_core.services.house import House
 from caisey_core.services.journal import AUDIT
-from caisey_core.services.views import AuditEntry, AuditPage, KeysPage
+from caisey_core.services.verification import verify_audit
+from caisey_core.services.views import AuditEntry, AuditFilter, AuditGroup, AuditPage, Choice, KeysPage, Proof
 
-PAGE = 100
+PAGE: Final = 100
+READ_AT_ONCE: Final = 500
+GROUPS: Final[dict[AuditGroup, tuple[type[e.Event], ...]]] = {
+    "sign-in": (e.SignInLinkCreated, e.ApiTokenCreated, e.SignedIn, e.SignInFailed, e.SignedOut, e.PasswordSet),
+    "devices": (
+        *(e.InstallerCreated, e.InstallerRotated, e.InstallerRevoked),
+        *(e.DeviceEnrolled, e.DeviceRenamed, e.DeviceMoved, e.DeviceRemoved),
+    ),
+    "work": (e.DeviceAssigned, e.AssignmentMoved, e.AssignmentClosed, e.SessionOpened),
+    "records": (e.ReviewOpened, e.AuditExported),
+    "settings": (e.TenantCreated, e.ClientCreated, e.ClientRenamed, e.MemberCreated, e.PluginEnabled, e.PluginDisabled),
+}
 
 
-async def page(house: House, member: Member, before: int | None) -> AuditPage | Refused:
+class Logged(Struct, frozen=True):
+    """An event of the audit log, and how it reads."""
+
+    entry: AuditEntry
+    event: e.AnyEvent | e.Unknown
+
+
+async def entries(house: House, member: Member, wanted: AuditFilter, before: int | None = None) -> AsyncIterator[Logged]:
+    """Yield the entries that fit, newest first, from the one before a position on. The caller checked the permission."""
+    words = wanted.q.lower().split()
+    size = await house.record.open_stream(member.tenant, AUDIT)
+    end = size if before is None else max(0, min(before, size))
+    names = {row.id: row.name for row in await house.catalogue.members.list(member.tenant)}
+    names |= {client.id: client.name for client in await house.catalogue.clients.list(member.tenant)}
+    while end > 0:
+        start = max(0, end - READ_AT_ONCE)
+        rows = await house.record.read(member.tenant, AUDIT, start, end - start)
+        read = [(row.position, event) for row in reversed(rows) if _fits(event := e.decode(row.event), wanted)]
+        mentioned = {found for _, event in read if isinstance(found := getattr(event, "device", None), UUID)}
+        names |= await house.catalogue.devices.names(member.tenant, mentioned - names.keys())
+        for position, event in read:
+            entry = _entry(position, event, names)
+            text = f"{entry.actor} {entry.kind} {entry.sentence}".lower()
+            if all(word in text for word in words):
+                yield Logged(entry, event)
+        end = start
+
+
+def _fits(event: e.AnyEvent | e.Unknown, wanted: AuditFilter) -> bool:
+    """Judge by what the event says of itself; its words are judged later."""
+    if wanted.who is not None and event.actor.id != str(wanted.who):
+        return False
+    if wanted.what and not isinstance(event, GROUPS[wanted.what]):
+        return False
+    at = datetime.fromtimestamp(event.at / 1_000_000, UTC)
+    if wanted.since is not None and at < datetime.combine(wanted.since, time(), UTC):
+        return False
+    return wanted.until is None or at < datetime.combine(wanted.until, time(), UTC) + timedelta(days=1)
+
+
+def _entry(position: int, event: e.AnyEvent | e.Unknown, names: dict[UUID, str]) -> AuditEntry:
+    return AuditEntry(
+        position=position,
+        at=event.at,
+        actor=event.actor.name or event.actor.kind,
+        kind=event.kind if isinstance(event, e.Unknown) else str(event.__struct_config__.tag),
+        sentence=_sentence(event, names),
+        session=event.session if isinstance(event, e.SessionOpened | e.ReviewOpened) else None,
+    )
+
+
+async def page(house: House, member: Member, wanted: AuditFilter, before: int | None) -> AuditPage | Refused:
     """Return a page of the audit log, newest first; `before` is the position where the last page ended."""
     if (refused := refuse_unless(member, May.SEE_AUDIT)) is not None:
         return refused
-    size = await house.record.open_stream(member.tenant, AUDIT)
-    end = size if before is None else max(0, min(before, size))
-    start = max(0, end - PAGE)
-    names = {row.id: row.name for row in await house.catalogue.members.list(member.tenant)}
-    names |= {client.id: client.name for client in await house.catalogue.clients.list(member.tenant)}
-    read = [(row.position, e.decode(row.event)) for row in await house.record.read(member.tenant, AUDIT, start, end - start)]
-    mentioned = {found for _, event in read if isinstance(found := getattr(event, "device", None), UUID)}
-    names |= await house.catalogue.devices.names(member.tenant, mentioned)
-    entries = []
-    for position, event in read:
-        kind = event.kind if isinstance(event, e.Unknown) else str(event.__struct_config__.tag)
-        entries.append(
-            AuditEntry(
-                position=position,
-                at=event.at,
-                actor=event.actor.name or event.actor.kind,
-                kind=kind,
-                sentence=_sentence(event, names),
-                session=event.session if isinstance(event, e.SessionOpened | e.ReviewOpened) else None,
-            )
-        )
-    entries.reverse()
-    return AuditPage(entries=tuple(entries), next=start or None)
+    found: list[AuditEntry] = []
+    async for logged in entries(house, member, wanted, before):
+        if len(found) == PAGE:
+            break
+        found.append(logged.entry)
+    else:
+        return await _page(house, member, wanted, found, None)
+    return await _page(house, member, wanted, found, found[-1].position)
+
+
+async def _page(house: House, member: Member, wanted: AuditFilter, found: list[AuditEntry], after: int | None) -> AuditPage:
+    people = await house.catalogue.members.list(member.tenant)
+    members = tuple(Choice(id=row.id, name=row.name) for row in people)
+    return AuditPage(filter=wanted, entries=tuple(found), next=after, members=members)
+
+
+async def proof(house: House, member: Member) -> Proof | Refused:
+    """Check the whole audit log now."""
+    if (refused := refuse_unless(member, May.SEE_AUDIT)) is not None:
+        return refused
+    verdict = await verify_audit(house.record, member.tenant)
+    sentence = verdict.sentence if verdict.ok else "The audit log does not hold."
+    return Proof(ok=verdict.ok, sentence=sentence, proved=verdict.proved, broken=verdict.broken)
 
 
 async def keys(house: House, member: Member) -> KeysPage | Refused:
@@ -95,6 +163,8 @@ def _sentence(event: e.AnyEvent | e.Unknown, names: dict[UUID, str]) -> str:
             return f"Asked for a session on {device(event.device)}"
         case e.ReviewOpened():
             return "Opened the review of a session"
+        case e.AuditExported():
+            return f"Exported the audit log ({event.form})"
         case e.PluginEnabled():
             return f"Enabled the plugin {event.plugin}"
         case e.PluginDisabled():

@@ -1,5 +1,6 @@
 """What the pages and the API show: plain values, made by services, rendered by doors. Times are UTC microseconds."""
 
+from datetime import date
 from typing import Literal
 from uuid import UUID
 
@@ -312,9 +313,24 @@ class AuditEntry(View, frozen=True):
     session: UUID | None = None  # whose record has the rest
 
 
+AuditGroup = Literal["", "sign-in", "devices", "work", "records", "settings"]
+
+
+class AuditFilter(View, frozen=True):
+    """Which entries; days are UTC, both ends included."""
+
+    q: str = ""
+    who: UUID | None = None
+    what: AuditGroup = ""
+    since: date | None = None
+    until: date | None = None
+
+
 class AuditPage(View, frozen=True):
+    filter: AuditFilter
     entries: tuple[AuditEntry, ...]
     next: int | None
+    members: tuple[Choice, ...]
 
 
 class Hit(View, frozen=True):

@@ -14,6 +14,7 @@ TAGS = [
     "api-token-created",
     "assignment-closed",
     "assignment-moved",
+    "audit-exported",
     "client-created",
     "client-renamed",
     "command-accepted",

@@ -102,10 +102,10 @@ def moved(kind: type[e.AnyEvent], before: type[e.AnyEvent]) -> Callable[[list[Ro
 
 
 def text(kind: type[e.AnyEvent], said: bytes) -> Callable[[list[Row]], list[Row]]:
-    """Change the text of the first event of a kind."""
+    """Change the text of the first event of a kind that has to do with a command."""
 
     def change(rows: list[Row]) -> list[Row]:
-        at = next(i for i, (event, _) in enumerate(rows) if isinstance(event, kind))
+        at = next(i for i, (event, _) in enumerate(rows) if isinstance(event, kind) and getattr(event, "command", None))
         return [*rows[:at], (rows[at][0], (said, *rows[at][1][1:])), *rows[at + 1 :]]
 
     return change

@@ -6,18 +6,18 @@ from uuid import UUID
 from litestar import Response, get, post
 from litestar.di import NamedDependency
 from litestar.params import FromPath, FromQuery
-from litestar.response import Redirect
+from litestar.response import Redirect, Stream
 from litestar.status_codes import HTTP_303_SEE_OTHER
 from msgspec import Struct
 
 from caisey_core.domain.refused import Refused
 from caisey_core.domain.roles import May, Member
-from caisey_core.http.forms import form
+from caisey_core.http.forms import form, query
 from caisey_core.http.pages.answers import Done, Step, answer, given, unless
-from caisey_core.http.rendering import AnyRequest, page
-from caisey_core.services import audit, clients, installers, members, plugins
+from caisey_core.http.rendering import AnyRequest, html, page, render
+from caisey_core.services import audit, audit_export, clients, installers, members, plugins
 from caisey_core.services.house import House
-from caisey_core.services.views import NewInstaller
+from caisey_core.services.views import AuditFilter, NewInstaller
 
 
 class ClientName(Struct, frozen=True, kw_only=True):
@@ -207,8 +207,24 @@ async def audit_log(
     request: AnyRequest, house: NamedDependency[House], member: NamedDependency[Member], before: FromQuery[int | None] = None
 ) -> Response[bytes]:
     """Show the audit log, newest first."""
-    view = given(await audit.page(house, member, before))
+    view = given(await audit.page(house, member, query(request, AuditFilter), before))
     return await page(house, request, member, "admin/audit.html", nav="audit", view=view, before=before)
+
+
+@get("/audit/proof")
+async def audit_proof(request: AnyRequest, house: NamedDependency[House], member: NamedDependency[Member]) -> Response[bytes]:
+    """Check the audit log; the page fetches this part after it is shown."""
+    return html(request, render(request, "admin/audit_proof.html", proof=given(await audit.proof(house, member))))
+
+
+@get("/audit/export/{form_:str}")
+async def audit_file(
+    request: AnyRequest, house: NamedDependency[House], member: NamedDependency[Member], form_: FromPath[audit_export.Form]
+) -> Stream:
+    """Give the entries that fit as a file."""
+    lines = given(await audit_export.export(house, member, query(request, AuditFilter), form_))
+    media, name = {"ocsf": ("application/jsonl", "audit.jsonl"), "csv": ("text/csv; charset=utf-8", "audit.csv")}[form_]
+    return Stream(lines, media_type=media, headers={"content-disposition": f'attachment; filename="{name}"'})
 
 
 @get("/keys")
@@ -231,5 +247,7 @@ handlers = [
     new_link,
     list_plugins,
     audit_log,
+    audit_proof,
+    audit_file,
     keys,
 ]
