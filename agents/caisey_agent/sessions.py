@@ -2,6 +2,8 @@
 
 import asyncio
 import hashlib
+import os
+import pwd
 import time
 from collections.abc import Callable, Coroutine
 from importlib.metadata import entry_points
@@ -23,6 +25,11 @@ from caisey_hookspecs import CommandEnd, EndpointShell, Launch, Rejected, Size
 
 FLUSH_SECONDS = 0.005
 LARGEST_OUTPUT = 10 << 20  # bytes of a command's output that are recorded; the rest by size and hash
+
+
+def runs_as(account: str) -> str:
+    """Return the account that a shell runs as: only root can choose another than its own."""
+    return account if account and os.geteuid() == 0 else pwd.getpwuid(os.geteuid()).pw_name
 
 
 class _Command:
@@ -48,6 +55,7 @@ class Session:
         self._queue: list[tuple[UUID, bytes]] = []
         self._typed = bytearray()
         self.size = Size(80, 24)
+        self._account = ""  # that the shell runs as
         self._buffer = bytearray()
         self._of: UUID | None = None
         self._flush: asyncio.TimerHandle | None = None
@@ -64,6 +72,7 @@ class Session:
     async def _start(self) -> None:
         work = self._work
         account = "" if Scope.ADMIN in work.scopes(self.id) else work.config.account
+        self._account = runs_as(account)
         shell = work.make_shell(Launch(size=self.size, account=account), self)
         try:
             await shell.start()
@@ -79,7 +88,7 @@ class Session:
             return
         self.shell = shell
         work.ledger.change(self.id, had_shell=True)
-        work.send(f.ShellStarted(session=self.id, shell=work.config.shell, account=account or work.desk.person))
+        work.send(f.ShellStarted(session=self.id, shell=work.config.shell, account=self._account))
         queued, self._queue = self._queue, []
         for command, line in queued:
             shell.run(command, line)
@@ -174,7 +183,7 @@ class Session:
                 command=end.command,
                 line=hashlib.sha256(running.line).digest(),
                 shell=work.config.shell,
-                account=work.config.account or work.desk.person,
+                account=self._account,
                 started_at=running.started_at,
                 duration_ns=end.ended_ns - end.started_ns,
                 exit_code=end.exit_code,

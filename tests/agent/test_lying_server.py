@@ -194,6 +194,22 @@ async def test_the_receipt_is_the_devices_own(lying: Lying) -> None:
     assert not receipt.holds(lying.public, first.receipt + b"x", first.signature)
 
 
+@pytest.mark.parametrize("scopes", [(Scope.RUN,), (Scope.RUN, Scope.ADMIN)])
+async def test_the_receipt_names_the_account_that_it_ran_as(lying: Lying, scopes: tuple[Scope, ...]) -> None:
+    """As the person at the keyboard, or with the agent's rights: what is signed is what `id` says."""
+    home = Home(lying.home)
+    await lying.kill()
+    home.save_config(replace(home.config(), account="nobody", scopes=tuple(Scope)))
+    await lying.start()
+    session = await lying.agreed(scopes=scopes)
+    await lying.say(run(session, "id -un"))
+    finished = await lying.hear(f.Finished)
+    said = receipt.decode(finished.receipt)
+    assert isinstance(said, receipt.CommandReceipt)
+    assert said.account == lying.bits(finished).strip()
+    assert said.account == (await lying.hear(f.ShellStarted)).account
+
+
 async def test_consent_survives_a_restart_of_the_agent(lying: Lying) -> None:
     """kill -9 of the agent: what was agreed still holds, the shell is new and the server is told."""
     session = await lying.agreed()
