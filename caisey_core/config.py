@@ -39,6 +39,9 @@ class Config(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         return self.url.startswith("https://")
 
 
+_LISTS = frozenset({"trusted_proxies"})  # in the environment: parts divided by commas
+
+
 def load(folder: Path, environment: Mapping[str, str] = os.environ) -> Config:
     """Return the settings of a data folder. Raises ConfigError for a missing folder or a wrong setting."""
     path = folder / "caisey.toml"
@@ -55,7 +58,7 @@ def load(folder: Path, environment: Mapping[str, str] = os.environ) -> Config:
         raise ConfigError(f"{path} is not TOML: {error}. Correct the file and start again.") from error
     for name in Config.__struct_fields__:
         if (value := environment.get(f"CAISEY_{name.upper()}")) is not None:
-            settings[name] = value
+            settings[name] = [part.strip() for part in value.split(",") if part.strip()] if name in _LISTS else value
     try:
         return msgspec.convert(settings, Config, strict=False)
     except msgspec.ValidationError as error:

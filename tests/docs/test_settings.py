@@ -1,0 +1,42 @@
+"""Settings: from `caisey.toml`, over-ridden by the environment, as docs/operate.md says."""
+
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from caisey_core.config import Config, ConfigError, load
+
+GIVEN = {
+    "deployment": "help.example.com",
+    "public_url": "https://help.example.com",
+    "host": "0.0.0.0",
+    "port": "9000",
+    "answer_within_seconds": "60",
+    "longest_session_seconds": "3600",
+    "largest_file_bytes": "1048576",
+    "sign_in_hours": "8",
+    "sign_in_idle_minutes": "30",
+    "trusted_proxies": "127.0.0.1, 10.0.0.0/8",
+    "demonstration": "true",
+}
+
+
+def test_every_setting_can_come_from_the_environment(tmp_path: Path) -> None:
+    """CAISEY_ and the name in capitals; a list is divided by commas."""
+    assert GIVEN.keys() == set(Config.__struct_fields__)
+    (tmp_path / "caisey.toml").write_text('deployment = "from-the-file"\n')
+    found = load(tmp_path, {f"CAISEY_{name.upper()}": value for name, value in GIVEN.items()})
+    fresh = Config()
+    for name in GIVEN:
+        assert getattr(found, name) != getattr(fresh, name), name
+    assert found.trusted_proxies == ("127.0.0.1", "10.0.0.0/8")
+    assert load(tmp_path, {}) == msgspec.structs.replace(fresh, deployment="from-the-file")
+
+
+def test_a_wrong_setting_is_named(tmp_path: Path) -> None:
+    """An unknown name, or a number out of its range, stops the start and says which."""
+    for text, name in (("prot = 80", "prot"), ("port = 70000", "port"), ('host = "a', "caisey.toml")):
+        (tmp_path / "caisey.toml").write_text(text)
+        with pytest.raises(ConfigError, match=name):
+            load(tmp_path, {})
