@@ -16,7 +16,8 @@ def record(tmp_path_factory: pytest.TempPathFactory) -> Path:
     with running(data) as caisey:
         session = caisey.active()
         caisey.run(session, "seq 1 2000; head -c 9000 /dev/zero | tr '\\0' x")
-        caisey.run(session, "(exit 3)")
+        # lines of 4096 bytes with and without their line feed: where a cut is easily one off
+        assert caisey.run(session, f": {'x' * 4093}\n: {'y' * 4094}\n(exit 3)")["exit_code"] == 3
         caisey.finish(session)
         caisey.stop()
     return data / "record.db"
