@@ -343,24 +343,28 @@ async def verify_session(record: Record, tenant: UUID, session: UUID) -> Verdict
 def verify_folder(data: Path) -> Verdict:
     """Check everything in a data folder, also while its server runs. Raises StoreTrouble if there is no record."""
     store = SqliteStore.open(data / "record.db")
-    proved: list[str] = []
     try:
         with store.snapshot():
-            for key in store.tenants():
-                try:
-                    _tenant(store, key, proved)
-                except Broken as broken:
-                    return Verdict(ok=False, proved=tuple(proved), broken=f"{broken}{_when(store, key.tenant, broken)}")
-            stray = store.strays()
-        if stray:
+            return _everything(store)
+    finally:
+        store.close()
+
+
+def _everything(store: Store) -> Verdict:
+    proved: list[str] = []
+    try:
+        for key in store.tenants():
+            try:
+                _tenant(store, key, proved)
+            except Broken as broken:
+                return Verdict(ok=False, proved=tuple(proved), broken=f"{broken}{_when(store, key.tenant, broken)}")
+        if stray := store.strays():
             raise Broken(stray)
         proved.append("Nothing lies in the record that no tenant, stream or position accounts for.")
     except Broken as broken:
         return Verdict(ok=False, proved=tuple(proved), broken=str(broken))
     except (sqlite3.Error, msgspec.DecodeError, ValueError, TypeError, OverflowError) as error:
         return Verdict(ok=False, proved=tuple(proved), broken=f"the record cannot be read ({error})")
-    finally:
-        store.close()
     return Verdict(ok=True, proved=tuple(proved), sentence="Verified")
 
 

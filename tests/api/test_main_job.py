@@ -87,6 +87,22 @@ def test_a_no_is_a_no(caisey: Caisey) -> None:
     assert device.answer(session) == 409
 
 
+def test_the_verdict_holds_while_people_work(caisey: Caisey) -> None:
+    """Output that is recorded meanwhile is never taken for damage, neither by the review page nor by `caisey verify`."""
+    tom = caisey.people["tom"]
+    session = caisey.active("HD-XRAY")
+    command = tom.post(f"/sessions/{session}/commands", {"line": "while echo more; do sleep 0.002; done"})["id"]
+    until(lambda: b"more" in tom.call("GET", f"/sessions/{session}/commands/{command}/output").content, "output")
+    for _ in range(10):
+        proof = tom.get(f"/sessions/{session}/proof")
+        assert proof["ok"], proof["broken"]
+    said = caisey.verify()
+    assert said.returncode == 0, said.stderr
+    tom.post(f"/sessions/{session}/interrupt", {"command": command})
+    caisey.ended(session, command)
+    caisey.finish(session)
+
+
 def test_strangers_see_nothing(caisey: Caisey) -> None:
     """Without a token there is no answer, with one there is only one's own tenant, and a missing thing looks the same."""
     tom = caisey.people["tom"]

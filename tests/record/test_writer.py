@@ -17,7 +17,7 @@ from caisey_core.record import writer as writer_module
 from caisey_core.record.keys import KeyTrouble, MasterKey
 from caisey_core.record.sqlite import SqliteStore
 from caisey_core.record.store import LogWrite, RecordUnavailable, StoreTrouble, StreamSealed, StreamWrite, UnknownTenant
-from caisey_core.record.verify import verify_log
+from caisey_core.record.verify import verify_log, verify_stream
 from caisey_core.record.writer import Entry, Record
 
 TENANT = UUID(int=1)
@@ -79,6 +79,22 @@ async def test_order_positions_and_seal(tmp_path: Path) -> None:
         assert await record.open_stream(TENANT, "session/a") == 51
         with pytest.raises(StreamSealed):
             record.append(TENANT, "session/a", [Entry(b"x")])
+
+
+async def test_what_is_checked_is_one_moments_record(tmp_path: Path) -> None:
+    """Events that are written while somebody checks are no gap between the log and its streams."""
+    async with record_on(SqliteStore.create(tmp_path / "record.db")) as record:
+        await record.append(TENANT, "audit", [Entry(b"one"), Entry(b"two")]).durable
+        store = SqliteStore.open(tmp_path / "record.db")
+        with store.snapshot():
+            (key,) = store.tenants()
+            await record.append(TENANT, "audit", [Entry(b"three")]).durable
+            log = verify_log(store, key)
+            await record.append(TENANT, "audit", [Entry(b"four")]).durable
+            (head,) = store.heads(TENANT)
+            assert verify_stream(store, key, head, log, lambda _: (), lambda _: None) == 2
+        assert store.heads(TENANT)[0].size == 4
+        store.close()
 
 
 async def test_one_commit_serves_all_that_wait(tmp_path: Path) -> None:
