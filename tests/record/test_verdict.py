@@ -102,7 +102,7 @@ def moved(kind: type[e.AnyEvent], before: type[e.AnyEvent]) -> Callable[[list[Ro
 
 
 def text(kind: type[e.AnyEvent], said: bytes) -> Callable[[list[Row]], list[Row]]:
-    """Change the text of the first event of a kind that has to do with a command."""
+    """Change the text of the first event of a kind that belongs to a command; the terminal has no receipts."""
 
     def change(rows: list[Row]) -> list[Row]:
         at = next(i for i, (event, _) in enumerate(rows) if isinstance(event, kind) and getattr(event, "command", None))
