@@ -1,12 +1,18 @@
-"""Files to and from this device: limited, hashed while they move, put in place only when they are complete and right."""
+"""Files to and from this device: limited, hashed while they move, put in place only when they are complete and right.
+
+An agent that is root opens and places them as the person at the keyboard, so that the system's own rules decide what may be
+read and written; with the agent's rights only where the person agreed to administration.
+"""
 
 import asyncio
+import contextlib
 import hashlib
 import os
 import pwd
 import secrets
+import stat
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO, Literal
@@ -19,6 +25,24 @@ from caisey_agent.protocol import frames as f
 from caisey_agent.protocol import receipt
 
 PROGRESS = 256 * 1024  # bytes between two messages of progress; the server waits for them
+
+
+@contextlib.contextmanager
+def acting_as(account: str) -> Iterator[None]:
+    """Use the file system as this account for a moment. Nothing may be awaited inside: the whole process acts so."""
+    if not account or os.geteuid() != 0:
+        yield
+        return
+    who, group, groups = pwd.getpwnam(account), os.getegid(), os.getgroups()
+    os.setgroups(os.getgrouplist(account, who.pw_gid))
+    os.setegid(who.pw_gid)
+    os.seteuid(who.pw_uid)
+    try:
+        yield
+    finally:
+        os.seteuid(0)
+        os.setegid(group)
+        os.setgroups(groups)
 
 
 @dataclass
@@ -46,8 +70,10 @@ class Files:
         send_latest: Callable[[f.Latest], None],
         sign: Callable[[UUID, bytes], bytes],
         previous: Callable[[UUID], bytes],
+        account: Callable[[UUID], str],
     ) -> None:
         self._config, self._send, self._send_latest, self._sign, self._previous = config, send, send_latest, sign, previous
+        self._account = account  # of a session: as whom files are opened; empty: the agent's own
         self._uploads: dict[UUID, _Upload] = {}
         self._cancelled: set[UUID] = set()
 
@@ -61,26 +87,33 @@ class Files:
 
     def put(self, frame: f.PutFile) -> None:
         """Begin to take a file."""
+        try:
+            with acting_as(self._account(frame.session)):
+                begun = self._begin(frame)
+        except KeyError:
+            begun = f"This device has no account {self._config.account}."
+        if isinstance(begun, str):
+            self._fail(frame.session, frame.transfer, begun)
+            return
+        self._uploads[frame.transfer] = begun
+        if frame.size == 0:
+            self._finish(frame.transfer, begun)
+
+    def _begin(self, frame: f.PutFile) -> _Upload | str:
+        """Open the partial file beside the one that it will be, or say why not."""
         path = self._place(frame.path)
         if frame.size > f.LARGEST_FILE:
-            self._fail(frame.session, frame.transfer, "The file is larger than this device takes.")
-            return
-        if path.is_dir():
-            self._fail(frame.session, frame.transfer, f"{path} is a folder; give a file name too.")
-            return
-        if path.exists() and not frame.replace:
-            self._fail(frame.session, frame.transfer, f"{path} exists. Choose “replace”, or another name.")
-            return
-        partial = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
+            return "The file is larger than this device takes."
         try:
+            if path.is_dir():
+                return f"{path} is a folder; give a file name too."
+            if path.exists() and not frame.replace:
+                return f"{path} exists. Choose “replace”, or another name."
+            partial = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
             file = os.fdopen(os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600), "wb")
         except OSError as error:
-            self._fail(frame.session, frame.transfer, f"{path.parent} cannot be written: {error.strerror}.")
-            return
-        upload = _Upload(frame.session, frame.path, path, partial, file, frame.size, frame.content, frame.replace)
-        self._uploads[frame.transfer] = upload
-        if frame.size == 0:
-            self._finish(frame.transfer, upload)
+            return f"{path.parent} cannot be written: {error.strerror}."
+        return _Upload(frame.session, frame.path, path, partial, file, frame.size, frame.content, frame.replace)
 
     def chunk(self, frame: f.FileChunk) -> None:
         """Take a piece, in order."""
@@ -109,15 +142,16 @@ class Files:
         try:
             upload.file.flush()
             os.fsync(upload.file.fileno())
-            upload.file.close()
             if self._config.account and os.geteuid() == 0:
                 account = pwd.getpwnam(self._config.account)
-                os.chown(upload.partial, account.pw_uid, account.pw_gid)
-            if not upload.replace:
-                os.link(upload.partial, upload.path)  # fails if the name was taken meanwhile
-                upload.partial.unlink()
-            else:
-                upload.partial.replace(upload.path)
+                os.fchown(upload.file.fileno(), account.pw_uid, account.pw_gid)
+            upload.file.close()
+            with acting_as(self._account(upload.session)):
+                if not upload.replace:
+                    os.link(upload.partial, upload.path)  # fails if the name was taken meanwhile
+                    upload.partial.unlink()
+                else:
+                    upload.partial.replace(upload.path)
         except OSError as error:
             self._drop(transfer)
             self._fail(upload.session, transfer, f"The file could not be put in place: {error.strerror}.")
@@ -144,12 +178,19 @@ class Files:
 
     async def get(self, frame: f.GetFile) -> None:
         """Send a file, leaving room for other work between two pieces."""
-        path = self._place(frame.path)
         try:
-            with path.open("rb") as file:
-                if not path.is_file():
+            path = self._place(frame.path)
+        except KeyError:
+            self._fail(frame.session, frame.transfer, f"This device has no account {self._config.account}.")
+            return
+        try:
+            with acting_as(self._account(frame.session)):
+                opened = os.open(path, os.O_RDONLY | os.O_NONBLOCK)  # a named pipe would wait for its writer
+            with os.fdopen(opened, "rb") as file:
+                found = os.fstat(file.fileno())
+                if not stat.S_ISREG(found.st_mode):
                     raise IsADirectoryError(0, "it is no ordinary file")
-                if os.fstat(file.fileno()).st_size > frame.largest:
+                if found.st_size > frame.largest:
                     self._fail(frame.session, frame.transfer, f"{path} is larger than {frame.largest >> 20} MiB.")
                     return
                 sha256, done = hashlib.sha256(), 0
@@ -187,4 +228,5 @@ class Files:
     def _drop(self, transfer: UUID) -> None:
         upload = self._uploads.pop(transfer)
         upload.file.close()
-        upload.partial.unlink(missing_ok=True)
+        with acting_as(self._account(upload.session)), contextlib.suppress(OSError):
+            upload.partial.unlink(missing_ok=True)

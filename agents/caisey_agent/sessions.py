@@ -71,7 +71,7 @@ class Session:
 
     async def _start(self) -> None:
         work = self._work
-        account = "" if Scope.ADMIN in work.scopes(self.id) else work.config.account
+        account = work.account(self.id)
         self._account = runs_as(account)
         shell = work.make_shell(Launch(size=self.size, account=account), self)
         try:
@@ -241,7 +241,7 @@ class Work:
         self.send, self.send_latest = send, send_latest
         self.paused = False
         self._sessions: dict[UUID, Session] = {}
-        self._files = Files(config, send, send_latest, self.signed_receipt, lambda s: ledger.page(s).previous)
+        self._files = Files(config, send, send_latest, self.signed_receipt, lambda s: ledger.page(s).previous, self.account)
         self._shell_plugin: ModuleType | None = None
         self._tasks: set[asyncio.Task[None]] = set()
         desk.on_withdrawn = lambda session: asyncio.ensure_future(self._stop(session))
@@ -257,6 +257,10 @@ class Work:
         """Return what was agreed to."""
         agreed = self.ledger.page(session).agreed
         return agreed.scopes if agreed is not None else ()
+
+    def account(self, session: UUID) -> str:
+        """Return the account that this session works as; empty: the agent's own, where administration was agreed to."""
+        return "" if Scope.ADMIN in self.scopes(session) else self.config.account
 
     def make_shell(self, launch: Launch, session: Session) -> EndpointShell:
         """Make a shell by its plugin. The plugin is imported when the first shell is wanted."""

@@ -2,7 +2,11 @@
 
 import asyncio
 import hashlib
+import os
+import pwd
 import secrets
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 from uuid import UUID, uuid4
 
@@ -208,6 +212,48 @@ async def test_the_receipt_names_the_account_that_it_ran_as(lying: Lying, scopes
     assert isinstance(said, receipt.CommandReceipt)
     assert said.account == lying.bits(finished).strip()
     assert said.account == (await lying.hear(f.ShellStarted)).account
+
+
+@pytest.fixture
+def theirs() -> Iterator[Path]:
+    """A folder that belongs to the account nobody."""
+    with tempfile.TemporaryDirectory(dir="/tmp") as place:
+        os.chown(place, pwd.getpwnam("nobody").pw_uid, -1)
+        yield Path(place)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only an agent that is root can act as another account")
+@pytest.mark.parametrize("admin", [False, True])
+async def test_files_move_with_the_rights_of_the_person(lying: Lying, tmp_path: Path, theirs: Path, admin: bool) -> None:
+    """An agent that is root reads and writes as the person does; as administrator only where that was agreed to."""
+    home = Home(lying.home)
+    await lying.kill()
+    home.save_config(replace(home.config(), account="nobody", scopes=tuple(Scope)))
+    await lying.start()
+    session = await lying.agreed(scopes=(Scope.FILES, *([Scope.ADMIN] if admin else [])))
+    secret = tmp_path / "secret"
+    secret.write_text("root's")
+    ended = f.TransferEnded if admin else f.TransferFailed
+    await lying.say(f.GetFile(session=session, transfer=uuid4(), path=str(secret)))
+    await lying.hear(ended)
+    empty = hashlib.sha256(b"").digest()
+    await lying.say(f.PutFile(session=session, transfer=uuid4(), path=f"{tmp_path}/file", size=0, content=empty))
+    await lying.hear(ended, 2)
+    assert (tmp_path / "file").exists() is admin
+    await lying.say(f.PutFile(session=session, transfer=uuid4(), path=f"{theirs}/file", size=0, content=empty))
+    await lying.hear(f.TransferEnded, 3 if admin else 1)
+    assert (theirs / "file").owner() == "nobody"
+    assert any(isinstance(frame, f.FileChunk) for frame in lying.said) is admin
+
+
+async def test_a_named_pipe_is_no_file(lying: Lying, tmp_path: Path) -> None:
+    """Asking for one does not hold up the agent."""
+    session = await lying.agreed()
+    os.mkfifo(tmp_path / "pipe")
+    await lying.say(f.GetFile(session=session, transfer=uuid4(), path=f"{tmp_path}/pipe"))
+    assert "no ordinary file" in (await lying.hear(f.TransferFailed)).reason
+    await lying.say(run(session, "echo fence"))
+    await lying.hear(f.Finished)
 
 
 async def test_consent_survives_a_restart_of_the_agent(lying: Lying) -> None:
