@@ -5,7 +5,7 @@ for ever: add, never rename; new fields have defaults. Tags are written out, so 
 Text that may have to be withheld or erased is not in an event: a `Content` stands for it, and the text lies beside the event.
 """
 
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 from uuid import UUID
 
 import msgspec
@@ -548,3 +548,17 @@ def contents(event: AnyEvent | Unknown) -> tuple[Content, ...]:
     """Return an event's contents in field order, as its disclosure lists their texts. NOTHING is left out."""
     found = (getattr(event, name) for name in event.__struct_fields__)
     return tuple(value for value in found if isinstance(value, Content) and value.root)
+
+
+_map_decoder = msgspec.msgpack.Decoder(dict[str, Any])
+
+
+def contents_in(data: bytes) -> tuple[Content, ...]:
+    """Return the contents of an event's bytes, also of a kind that this version does not know: they are told by their shape."""
+    event = decode(data)
+    if not isinstance(event, Unknown):
+        return contents(event)
+    shape = set(Content.__struct_fields__)
+    maps = (value for value in _map_decoder.decode(data).values() if isinstance(value, dict) and value.keys() == shape)
+    found = (msgspec.convert(value, Content) for value in maps)
+    return tuple(value for value in found if value.root)

@@ -53,7 +53,7 @@ class Devices:
 
 def commitments(event: bytes) -> Sequence[tuple[bytes, int, int]]:
     """Return the commitments of an event's contents, in order."""
-    return [(content.root, content.lines, content.size) for content in e.contents(e.decode(event))]
+    return [(content.root, content.lines, content.size) for content in e.contents_in(event)]
 
 
 def time_of(at: int) -> str:

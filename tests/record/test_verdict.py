@@ -203,6 +203,24 @@ async def test_a_forgery_is_found(forge: Forge, name: str) -> None:
     assert ", event " in verdict.broken
 
 
+@pytest.mark.parametrize("changed", [False, True])
+async def test_an_event_of_a_newer_version_is_verified_with_its_text(tmp_path: Path, changed: bool) -> None:
+    """What it means is unknown; that it is what was written is checked all the same."""
+    (committed,), disclosure = commit([b"a thought\n"])
+    content = {"root": committed.root, "lines": committed.lines, "size": committed.size}
+    newer = {"kind": "ai-thought", "v": 9, "actor": e.SERVER, "at": 5, "mono": 1, "thought": content, "more": {"root": 1}}
+    record = Record(SqliteStore.create(tmp_path / "record.db"), MasterKey(bytes(32)))
+    await record.start()
+    tenant = uuid4()
+    await record.create_tenant(tenant, "test/1")
+    beside = replace(disclosure, texts=(b"another one\n",)) if changed else disclosure
+    await record.append(tenant, "audit", [Entry(msgspec.msgpack.encode(newer), beside)]).durable
+    await record.close()
+    verdict = verify_folder(tmp_path)
+    assert verdict.ok is not changed, verdict.broken
+    assert ("not what was committed to" in verdict.broken) is changed
+
+
 async def test_an_older_record_put_back(worked: Path, tmp_path: Path) -> None:
     """An old file verifies by itself; whoever kept a checkpoint sees that history was cut."""
     from caisey_core.record.verify import Broken, remembered_holds
