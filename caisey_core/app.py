@@ -30,7 +30,7 @@ from caisey_core.plugin_host.host import PluginHost
 from caisey_core.record.keys import MasterKey
 from caisey_core.record.sqlite import SqliteStore
 from caisey_core.record.writer import Record
-from caisey_core.services import closing, reconnect, screen
+from caisey_core.services import closing, erasure, reconnect, screen
 from caisey_core.services.enrolment import roster_device
 from caisey_core.services.house import House, Live, log
 from caisey_core.services.journal import Journal
@@ -39,6 +39,7 @@ from caisey_core.services.transfers import Transfers
 
 TICK_SECONDS = 1.0
 SAVE_SECONDS = 15.0
+SWEEP_SECONDS = 600.0
 SECURITY_HEADERS = {
     "x-content-type-options": "nosniff",
     "referrer-policy": "same-origin",
@@ -120,9 +121,11 @@ async def save_live(house: House) -> None:
         await house.catalogue.devices.save_live(tenant, changed)
 
 
-async def _every(seconds: float, house: House, work: Callable[[House], Any]) -> None:
+async def _every(seconds: float, house: House, work: Callable[[House], Any], *, at_once: bool = False) -> None:
+    pause = 0.0 if at_once else seconds
     while True:
-        await asyncio.sleep(seconds)
+        await asyncio.sleep(pause)
+        pause = seconds
         try:
             await work(house)
         except Exception as error:  # the outermost door of the clock: the next second comes
@@ -145,6 +148,7 @@ def make_app(house: House) -> Litestar:
         tasks = [
             asyncio.create_task(_every(TICK_SECONDS, house, closing.tick)),
             asyncio.create_task(_every(SAVE_SECONDS, house, save_live)),
+            asyncio.create_task(_every(SWEEP_SECONDS, house, erasure.sweep, at_once=True)),
             asyncio.create_task(house.projector.run()),
         ]
         try:

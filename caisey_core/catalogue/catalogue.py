@@ -7,6 +7,7 @@ from caisey_core.catalogue.assignments import Assignments
 from caisey_core.catalogue.clients import Clients
 from caisey_core.catalogue.devices import Devices
 from caisey_core.catalogue.engine import PooledSQLiteEngine
+from caisey_core.catalogue.erasures import Erasures
 from caisey_core.catalogue.installers import Installers
 from caisey_core.catalogue.members import Members
 from caisey_core.catalogue.notices import Notices
@@ -31,6 +32,7 @@ class Catalogue:
         self.assignments = Assignments()
         self.sessions = Sessions()
         self.notices = Notices()
+        self.erasures = Erasures(engine)
         self.plugin_store = PluginStore()
 
     @classmethod

@@ -16,7 +16,14 @@ from uuid import UUID
 import aiosqlite
 from piccolo.engine.sqlite import SQLiteEngine, SQLiteTransaction, TransactionType, dict_factory
 
-_PRAGMAS: Final = ("journal_mode=WAL", "synchronous=FULL", "busy_timeout=5000", "foreign_keys=ON", "cache_size=-16000")
+_PRAGMAS: Final = (
+    "journal_mode=WAL",
+    "synchronous=FULL",
+    "busy_timeout=5000",
+    "foreign_keys=ON",
+    "cache_size=-16000",
+    "secure_delete=ON",
+)
 _READERS: Final = 2
 
 _scope: ContextVar[UUID | None] = ContextVar("tenant scope")
@@ -143,6 +150,11 @@ class PooledSQLiteEngine(SQLiteEngine):
     ) -> Any:
         _guard(query, args or [])
         return list(await connection.execute_fetchall(query, args or []))
+
+    async def wipe(self) -> None:
+        """Empty the write-ahead log, so that nothing of what was deleted or changed is left in it."""
+        async with self.lock:
+            await self.writer.execute_fetchall("PRAGMA wal_checkpoint(TRUNCATE)")
 
     def transaction(
         self, transaction_type: TransactionType = TransactionType.immediate, allow_nested: bool = True

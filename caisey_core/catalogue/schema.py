@@ -57,4 +57,11 @@ CREATE TABLE plugin_entry (id UUID PRIMARY KEY, tenant UUID NOT NULL, plugin VAR
   value BLOB NOT NULL, version BIGINT NOT NULL);
 CREATE UNIQUE INDEX plugin_entry_key ON plugin_entry (tenant, plugin, key);
 """,
+    """
+CREATE TABLE erasure (session UUID PRIMARY KEY, tenant UUID NOT NULL, rule VARCHAR NOT NULL, reason VARCHAR NOT NULL,
+  actor BLOB NOT NULL, asked_at BIGINT NOT NULL, erased_at BIGINT);
+CREATE INDEX erasure_unfinished ON erasure (tenant) WHERE erased_at IS NULL;
+CREATE TABLE retention (id UUID PRIMARY KEY, tenant UUID NOT NULL, client UUID, days BIGINT NOT NULL);
+CREATE INDEX retention_tenant ON retention (tenant);
+""",
 )

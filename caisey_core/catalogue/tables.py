@@ -172,6 +172,23 @@ class PluginEntryTable(Table, tablename="plugin_entry"):
     version = BigInt()
 
 
+class ErasureTable(Table, tablename="erasure"):
+    session = UUID(primary_key=True)
+    tenant = UUID()
+    rule = Varchar()
+    reason = Varchar(length=None)
+    actor = Bytea()
+    asked_at = BigInt()
+    erased_at = BigInt(null=True, default=None)
+
+
+class RetentionTable(Table, tablename="retention"):
+    id = UUID(primary_key=True)
+    tenant = UUID()
+    client = UUID(null=True, default=None)
+    days = BigInt()
+
+
 ALL = (
     TenantTable,
     ClientTable,
@@ -187,4 +204,6 @@ ALL = (
     NoticeTable,
     PluginEnabledTable,
     PluginEntryTable,
+    ErasureTable,
+    RetentionTable,
 )

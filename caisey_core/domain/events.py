@@ -472,6 +472,21 @@ class AuditExported(Event, frozen=True, tag="audit-exported"):
     form: str  # ocsf or csv
 
 
+class ContentErased(Event, frozen=True, tag="content-erased"):
+    """The texts of a session are destroyed for ever; its events and their proofs stay."""
+
+    session: UUID
+    rule: Literal["request", "retention"]
+    reason: str
+
+
+class RetentionSet(Event, frozen=True, tag="retention-set"):
+    """How long texts are kept after a session's end."""
+
+    client: UUID | None  # None: for all clients without a rule of their own
+    days: int | None  # None: no rule of its own; 0: for ever
+
+
 class PluginEnabled(Event, frozen=True, tag="plugin-enabled"):
     plugin: str
 
@@ -504,6 +519,8 @@ AuditEvent = (
     | SessionOpened
     | ReviewOpened
     | AuditExported
+    | ContentErased
+    | RetentionSet
     | PluginEnabled
     | PluginDisabled
 )

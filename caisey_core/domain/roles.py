@@ -37,6 +37,7 @@ class May(StrEnum):
     CHANGE_MEMBERS = "change members"
     SEE_PLUGINS = "see plugins"
     SEE_AUDIT = "read the audit log"
+    ERASE = "erase contents or set how long they are kept"
 
 
 _LOOK: Final = frozenset({May.SEE_DEVICES, May.SEE_SESSIONS})

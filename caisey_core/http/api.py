@@ -13,7 +13,7 @@ from caisey_core.domain.events import Priority, Resolution
 from caisey_core.domain.refused import Refused
 from caisey_core.domain.roles import Member
 from caisey_core.http.problems import RefusedError
-from caisey_core.services import assignments, commands, devices, installers, review, sessions
+from caisey_core.services import assignments, commands, devices, erasure, installers, review, sessions
 from caisey_core.services.house import House
 from caisey_core.services.outcomes import NOT_FOUND
 from caisey_core.services.views import (
@@ -28,6 +28,7 @@ from caisey_core.services.views import (
     Pending,
     Proof,
     QueuePage,
+    RetentionPage,
     ReviewPage,
     SessionCard,
     SessionFilter,
@@ -272,7 +273,35 @@ async def remove(device: FromPath[UUID], data: JSONBody[Because], member: Member
         raise RefusedError(refused)
 
 
+@post("/sessions/{session:uuid}/erase")
+async def erase(session: FromPath[UUID], data: JSONBody[Because], member: Member_, house: House_) -> SessionCard:
+    """Destroy the contents of a sealed session; its events and proofs stay."""
+    return or_problem(await erasure.erase(house, member, session, data.reason))
+
+
+class Keep(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How many days contents are kept after a session's end; 0: for ever, null: as for all other clients."""
+
+    client: UUID | None = None
+    days: int | None = None
+
+
+@get("/retention")
+async def retention(member: Member_, house: House_) -> RetentionPage:
+    """Show how long contents are kept."""
+    return or_problem(await erasure.page(house, member))
+
+
+@post("/retention")
+async def keep(data: JSONBody[Keep], member: Member_, house: House_) -> RetentionPage:
+    """Set how long contents are kept."""
+    return or_problem(await erasure.keep(house, member, data.client, data.days))
+
+
 handlers = [
+    erase,
+    retention,
+    keep,
     list_devices,
     show_device,
     assign,

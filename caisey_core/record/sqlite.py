@@ -30,6 +30,7 @@ from caisey_core.record.store import (
 
 APPLICATION_ID = 0x43616973  # "Cais"
 FORMAT = 1
+ERASE_AT_ONCE = 1000  # events of one transaction
 POSITIONS = 40  # bits of a position
 
 _SCHEMA = """
@@ -239,6 +240,30 @@ class SqliteStore:
                 raise Unreadable(stream, identity - base) from error
             found.append(Recorded(identity - base, event, disclosure))
         return found
+
+    def erase(self, tenant: UUID, stream: str) -> int:
+        """Overwrite the disclosures of a stream, in steps that let commits pass, and empty the WAL that holds them too."""
+        row = self._reader.execute("SELECT id FROM stream WHERE tenant=? AND name=?", (tenant.bytes, stream)).fetchone()
+        if row is None:
+            return 0
+        base, erased = int(row[0]) << POSITIONS, 0
+        connection = self._connect()
+        try:
+            connection.execute("PRAGMA secure_delete=ON")
+            while True:
+                with _Transaction(connection) as write:
+                    changed = write.execute(
+                        "UPDATE event SET seed=NULL, texts=NULL WHERE id IN "
+                        "(SELECT id FROM event WHERE id >= ? AND id < ? AND seed IS NOT NULL LIMIT ?)",
+                        (base, base + (1 << POSITIONS), ERASE_AT_ONCE),
+                    ).rowcount
+                erased += changed
+                if changed < ERASE_AT_ONCE:
+                    break
+            connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        finally:
+            connection.close()
+        return erased
 
     def log_leaves(self, tenant: UUID, start: int, limit: int) -> list[LogLeaf]:
         """Return leaves of a tenant's log from `start` on, in order."""

@@ -135,6 +135,12 @@ class Store(Protocol):
     def read(self, tenant: UUID, stream: str, start: int, limit: int) -> list[Recorded]:
         """Return events from `start` on, in order; fewer than `limit` at the end. Raises Unreadable."""
 
+    def erase(self, tenant: UUID, stream: str) -> int:
+        """Destroy the disclosures of a stream, so that nothing of them is left in the database's files. From any thread.
+
+        Returns how many events lost theirs; may be repeated.
+        """
+
     def log_leaves(self, tenant: UUID, start: int, limit: int) -> list[LogLeaf]:
         """Return leaves of a tenant's log from `start` on, in order."""
 

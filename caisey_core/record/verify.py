@@ -110,9 +110,19 @@ def _readable(rows: Iterator[Recorded]) -> Iterator[Recorded]:
 
 
 def verify_stream(
-    store: Store, key: TenantKey, head: StreamHead, log: Log, commitments: Commitments, visit: Callable[[Recorded], None]
+    store: Store,
+    key: TenantKey,
+    head: StreamHead,
+    log: Log,
+    commitments: Commitments,
+    visit: Callable[[Recorded], None],
+    *,
+    erased: bool = False,
 ) -> int:
-    """Check a stream's events against the log and their disclosures; `visit` sees each. Returns their number. Raises Broken."""
+    """Check a stream's events against the log and their disclosures; `visit` sees each. Returns their number.
+
+    `erased`: its texts may be gone, what is there must hold. Raises Broken.
+    """
     claims = iter(log.claims.get(head.stream, []))
     claim = next(claims, None)
     frontier = Frontier()
@@ -125,9 +135,9 @@ def verify_stream(
         except (ValueError, TypeError) as error:
             raise Broken(f"this is no event ({error})", head.stream, row.position) from error
         if committed:
-            if row.disclosure is None:
+            if row.disclosure is None and not erased:
                 raise Broken("its text is missing", head.stream, row.position)
-            if not holds(row.disclosure, committed):
+            if row.disclosure is not None and not holds(row.disclosure, committed):
                 raise Broken("its text is not what was committed to", head.stream, row.position)
         elif row.disclosure is not None:
             raise Broken("a text lies beside an event that has none", head.stream, row.position)

@@ -175,6 +175,10 @@ class Record:
     async def _read(self, method: Callable[..., T], *arguments: object) -> T:
         return await self._loop.run_in_executor(self._readers, method, *arguments)
 
+    async def erase(self, tenant: UUID, stream: str) -> int:
+        """Destroy the disclosures of a stream; returns how many events lost theirs."""
+        return await self._read(self._store.erase, tenant, stream)
+
     # --- appending ---------------------------------------------------------------------------------------------------
 
     async def open_stream(self, tenant: UUID, stream: str) -> int:

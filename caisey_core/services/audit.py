@@ -24,7 +24,7 @@ GROUPS: Final[dict[AuditGroup, tuple[type[e.Event], ...]]] = {
         *(e.DeviceEnrolled, e.DeviceRenamed, e.DeviceMoved, e.DeviceRemoved),
     ),
     "work": (e.DeviceAssigned, e.AssignmentMoved, e.AssignmentClosed, e.SessionOpened),
-    "records": (e.ReviewOpened, e.AuditExported),
+    "records": (e.ReviewOpened, e.AuditExported, e.ContentErased, e.RetentionSet),
     "settings": (e.TenantCreated, e.ClientCreated, e.ClientRenamed, e.MemberCreated, e.PluginEnabled, e.PluginDisabled),
 }
 
@@ -76,7 +76,7 @@ def _entry(position: int, event: e.AnyEvent | e.Unknown, names: dict[UUID, str])
         actor=event.actor.name or event.actor.kind,
         kind=event.kind if isinstance(event, e.Unknown) else str(event.__struct_config__.tag),
         sentence=_sentence(event, names),
-        session=event.session if isinstance(event, e.SessionOpened | e.ReviewOpened) else None,
+        session=event.session if isinstance(event, e.SessionOpened | e.ReviewOpened | e.ContentErased) else None,
     )
 
 
@@ -165,6 +165,12 @@ def _sentence(event: e.AnyEvent | e.Unknown, names: dict[UUID, str]) -> str:
             return "Opened the review of a session"
         case e.AuditExported():
             return f"Exported the audit log ({event.form})"
+        case e.ContentErased():
+            return f"Erased the contents of a session: {event.reason}"
+        case e.RetentionSet():
+            whose = names.get(event.client, "a client") if event.client is not None else "all other clients"
+            days = "as for all others" if event.days is None else f"for {event.days} days" if event.days else "for ever"
+            return f"Contents of {whose} are kept {days}"
         case e.PluginEnabled():
             return f"Enabled the plugin {event.plugin}"
         case e.PluginDisabled():

@@ -65,6 +65,8 @@ MEANS: Final[dict[type[e.Event], Means]] = {
     e.SessionOpened: Means(ENTITY_MANAGEMENT, 1, "Create", "session", "session"),
     e.ReviewOpened: Means(ENTITY_MANAGEMENT, 2, "Read", "session", "session"),
     e.AuditExported: Means(ENTITY_MANAGEMENT, 2, "Read", "audit log"),
+    e.ContentErased: Means(ENTITY_MANAGEMENT, 4, "Delete", "session content", "session"),
+    e.RetentionSet: Means(ENTITY_MANAGEMENT, 3, "Update", "retention", "client"),
     e.PluginEnabled: Means(ENTITY_MANAGEMENT, 8, "Enable", "plugin", "plugin"),
     e.PluginDisabled: Means(ENTITY_MANAGEMENT, 9, "Disable", "plugin", "plugin"),
 }

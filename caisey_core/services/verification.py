@@ -39,9 +39,10 @@ class Verdict(Struct, frozen=True, kw_only=True):
 
 @dataclass
 class Devices:
-    """Public keys of the devices, as the audit log says when they enrolled; and nonces that were used."""
+    """What the audit log says that sessions need: the devices' public keys, and whose texts were erased; used nonces."""
 
     keys: dict[str, bytes] = field(default_factory=dict)
+    erased: dict[str, e.ContentErased] = field(default_factory=dict)  # by stream
     nonces: set[bytes] = field(default_factory=set)
 
     def take(self, row: Recorded) -> None:
@@ -49,6 +50,8 @@ class Devices:
         event = e.decode(row.event)
         if isinstance(event, e.DeviceEnrolled):
             self.keys[str(event.device)] = event.key
+        elif isinstance(event, e.ContentErased):
+            self.erased[f"session/{event.session}"] = event
 
 
 def commitments(event: bytes) -> Sequence[tuple[bytes, int, int]]:
@@ -69,6 +72,7 @@ class SessionCheck:
 
     def __init__(self, stream: str, devices: Devices) -> None:
         self._stream, self._devices = stream, devices
+        self.erased = devices.erased.get(stream)
         self.state = Session()
         self.consent_at: int | None = None
         self.first_work: int | None = None
@@ -122,14 +126,16 @@ class SessionCheck:
                 self._works(event.at)
                 self.commands += 1
                 self.unreceipted.add(event.command)
-                self._lines[event.command] = hashlib.sha256(texts[0]).digest()
+                if texts:
+                    self._lines[event.command] = hashlib.sha256(texts[0]).digest()
                 self._outputs[event.command] = (hashlib.sha256(), 0)
             case e.TerminalTyped():
                 self._works(event.at)
             case e.TransferAccepted():
                 self._works(event.at)
-                self._paths[event.transfer] = hashlib.sha256(texts[0]).digest()
-            case e.OutputReceived() if event.command in self._outputs:
+                if texts:
+                    self._paths[event.transfer] = hashlib.sha256(texts[0]).digest()
+            case e.OutputReceived() if texts and event.command in self._outputs:
                 assert event.command is not None
                 digest, size = self._outputs[event.command]
                 digest.update(texts[0])
@@ -226,9 +232,9 @@ class SessionCheck:
         output, size = self._outputs.get(event.command, (hashlib.sha256(), 0))
         if not isinstance(said, receipt.CommandReceipt) or said.command != event.command:
             raise self._broken("the receipt is for something else")
-        if said.line != self._lines.get(event.command):
+        if self.erased is None and said.line != self._lines.get(event.command):
             raise self._broken("the device ran another command than the one that is recorded")
-        if (said.output, said.output_size) != (output.digest(), size):
+        if self.erased is None and (said.output, said.output_size) != (output.digest(), size):
             raise self._broken("the recorded output is not what the device sent")
         if (said.exit_code, said.duration_ns) != (event.exit_code, event.duration_ns):
             raise self._broken("the recorded end is not what the device signed")
@@ -238,7 +244,8 @@ class SessionCheck:
         said = self._receipt(event.receipt, event.signature)
         if not isinstance(said, receipt.TransferReceipt) or said.transfer != event.transfer:
             raise self._broken("the receipt is for something else")
-        if (said.path, said.content, said.size) != (self._paths.get(event.transfer), event.content, event.size):
+        path = said.path if self.erased is not None else self._paths.get(event.transfer)
+        if (said.path, said.content, said.size) != (path, event.content, event.size):
             raise self._broken("the file is not what the device signed for")
 
     def sentence(self) -> str:
@@ -252,6 +259,8 @@ class SessionCheck:
             parts.append(f"consent {day:%H:%M:%S}{before}, device co-signed")
         else:
             parts.append("no consent, no work")
+        if self.erased is not None:
+            parts.append(f"contents erased {time_of(self.erased.at)}")
         return "Verified: " + ", ".join(parts)
 
     def proved(self) -> tuple[str, ...]:
@@ -265,6 +274,11 @@ class SessionCheck:
             missing = f"; {len(self.unreceipted)} without a receipt" if self.unreceipted else ""
             lines.append(
                 f"{self.receipts} receipts of the device, chained and signed, for {self.commands} commands and files{missing}."
+            )
+        if self.erased is not None:
+            why = f"{self.erased.actor.name}, {time_of(self.erased.at)}: {self.erased.reason}"
+            lines.append(
+                f"Its texts were erased ({why}). What they were can be shown by nobody; that they were there, by this record."
             )
         lines.append("The record is sealed: nothing can follow." if self.state.sealed else "The record is still open.")
         return tuple(lines)
@@ -285,7 +299,7 @@ def _when(store: Store, tenant: UUID, broken: Broken) -> str:
 
 def _session(store: Store, key: TenantKey, head: StreamHead, log: Log, devices: Devices) -> SessionCheck:
     check = SessionCheck(head.stream, devices)
-    verify_stream(store, key, head, log, commitments, check.take)
+    verify_stream(store, key, head, log, commitments, check.take, erased=check.erased is not None)
     if head.sealed != check.state.sealed:
         raise Broken("the stream's seal is not what its events say", head.stream)
     return check

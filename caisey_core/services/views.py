@@ -313,6 +313,18 @@ class AuditEntry(View, frozen=True):
     session: UUID | None = None  # whose record has the rest
 
 
+class KeepView(View, frozen=True):
+    """How long a client's contents are kept; days None: as for all others, 0: for ever."""
+
+    client: UUID | None
+    name: str
+    days: int | None
+
+
+class RetentionPage(View, frozen=True):
+    rules: tuple[KeepView, ...]  # the first one is for all clients without a rule of their own
+
+
 AuditGroup = Literal["", "sign-in", "devices", "work", "records", "settings"]
 
 

@@ -57,7 +57,7 @@ addEventListener("submit", async (event) => {
   const answer = await send(form.action, new URLSearchParams(new FormData(form)));
   button.removeAttribute("aria-busy");
   if (!answer.ok) return refuse(form, answer);
-  form.closest("dialog").close();
+  form.closest("dialog")?.close();
   form.reset();
   document.dispatchEvent(new CustomEvent("caisey:done", { detail: { form } }));
   if (!answer.go) return tell(answer);

@@ -15,7 +15,7 @@ from caisey_core.domain.roles import May, Member
 from caisey_core.http.forms import form, query
 from caisey_core.http.pages.answers import Done, Step, answer, given, unless
 from caisey_core.http.rendering import AnyRequest, html, page, render
-from caisey_core.services import audit, audit_export, clients, installers, members, plugins
+from caisey_core.services import audit, audit_export, clients, erasure, installers, members, plugins
 from caisey_core.services.house import House
 from caisey_core.services.views import AuditFilter, NewInstaller
 
@@ -234,7 +234,32 @@ async def keys(request: AnyRequest, house: NamedDependency[House], member: Named
     return await page(house, request, member, "admin/keys.html", nav="keys", view=view, audits=member.may(May.SEE_AUDIT))
 
 
+class Keep(Struct, frozen=True, kw_only=True):
+    """How long contents are kept; no client: for all without a rule of their own, no days: as for all others."""
+
+    client: UUID | None = None
+    days: int | None = None
+
+
+@get("/retention")
+async def retention(request: AnyRequest, house: NamedDependency[House], member: NamedDependency[Member]) -> Response[bytes]:
+    """Show how long contents are kept."""
+    view = given(await erasure.page(house, member))
+    return await page(house, request, member, "admin/retention.html", nav="retention", view=view)
+
+
+@post("/retention", status_code=200)
+async def set_retention(request: AnyRequest, house: NamedDependency[House], member: NamedDependency[Member]) -> Response[Any]:
+    """Set how long contents are kept."""
+    typed = await form(request, Keep)
+    given(await erasure.keep(house, member, typed.client, typed.days))
+    address = f"/t/{member.tenant_slug}/retention"
+    return answer(request, Done(said="Set. What is past its time is erased within minutes.", go=address), address)
+
+
 handlers = [
+    retention,
+    set_retention,
     list_clients,
     create_client,
     rename_client,

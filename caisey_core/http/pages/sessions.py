@@ -13,7 +13,7 @@ from caisey_core.domain.roles import Member
 from caisey_core.http.forms import form, query
 from caisey_core.http.pages.answers import Done, answer, given
 from caisey_core.http.rendering import AnyRequest, page
-from caisey_core.services import review, sessions
+from caisey_core.services import erasure, review, sessions
 from caisey_core.services.house import House
 from caisey_core.services.views import SessionFilter
 
@@ -132,6 +132,17 @@ async def complete(
     return answer(request, Done(said="The session is finished.", go=address), address)
 
 
+@post("/sessions/{session:uuid}/erase", status_code=200)
+async def erase(
+    request: AnyRequest, session: FromPath[UUID], house: NamedDependency[House], member: NamedDependency[Member]
+) -> Response[Any]:
+    """Destroy the contents of a session."""
+    wanted = await form(request, Because)
+    given(await erasure.erase(house, member, session, wanted.reason))
+    address = f"{_address(member, session)}/review"
+    return answer(request, Done(said="The contents are erased. What is left proves that they were there.", go=address), address)
+
+
 def _address(member: Member, session: UUID) -> str:
     return f"/t/{member.tenant_slug}/sessions/{session}"
 
@@ -140,4 +151,4 @@ def _board(member: Member) -> str:
     return f"/t/{member.tenant_slug}/sessions"
 
 
-handlers = [board, work, look_back, ask, ask_more, nudge, reassign, cancel, complete]
+handlers = [board, work, look_back, ask, ask_more, nudge, reassign, cancel, complete, erase]

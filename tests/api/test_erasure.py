@@ -1,0 +1,170 @@
+"""The right to be forgotten: words are destroyed on request or after their time, in every place; proofs still hold."""
+
+import contextlib
+import os
+import sqlite3
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from uuid import UUID
+
+import msgspec
+import pytest
+from doors import Caisey, running, until
+
+MARK = "Zanzibar-4711"
+LATER = """
+import sys, time
+ahead = int(sys.argv.pop(1)) * 86_400
+ours, ours_ns = time.time, time.time_ns
+time.time = lambda: ours() + ahead
+time.time_ns = lambda: ours_ns() + ahead * 1_000_000_000
+from caisey_core.cli import main
+sys.exit(main())
+"""
+
+
+def finished(caisey: Caisey, device: str = "HD-FRONTDESK") -> str:
+    """A session with the mark in every kind of text, finished and sealed."""
+    tom = caisey.people["tom"]
+    wanted = {"reason": "The printer does not print", "scopes": ("run", "files"), "duration_minutes": 60}
+    session = str(tom.post(f"/devices/{caisey.devices[device].id}/sessions", wanted)["id"])
+    assert caisey.devices[device].asked() == session
+    assert caisey.devices[device].answer(session) == 200
+    caisey.state(session, "active")
+    caisey.run(session, f"echo '{MARK} in the output' # {MARK}")
+    path = f"/tmp/{MARK}.txt"
+    tom.call("POST", f"/sessions/{session}/files?path={path}&replace=true", content=f"file {MARK}".encode())
+    until(lambda: Path(path).exists(), "the file")
+    Path(path).unlink()
+    body = {"resolution": "fixed", "notes": f"Found {MARK}.", "checked": f"{MARK} works."}
+    tom.post(f"/sessions/{session}/complete", body)
+    until(lambda: tom.get(f"/sessions/{session}/card")["sealed"], "the seal")
+    return session
+
+
+def places(data: Path, mark: str = MARK) -> list[str]:
+    """Return the server's files that hold the mark; the agents' own homes are other machines."""
+    return [
+        str(path.relative_to(data))
+        for path in data.rglob("*")
+        if path.is_file() and "agents" not in path.parts and path.name != "agents.log" and mark.encode() in path.read_bytes()
+    ]
+
+
+@pytest.fixture
+def stopped(tmp_path: Path) -> Iterator[Caisey]:
+    """A demonstration of one's own, which the test may stop and start."""
+    with running(tmp_path / "data") as started:
+        yield started
+
+
+@contextlib.contextmanager
+def serving(caisey: Caisey, days_ahead: int = 0) -> Iterator[None]:
+    """Serve the data again, some days later."""
+    ready = caisey.data.with_name("served")
+    ready.unlink(missing_ok=True)
+    arguments = ["serve", "--data", str(caisey.data), "--port", str(caisey.port), "--ready-file", str(ready)]
+    command = [sys.executable, "-c", LATER, str(days_ahead), *arguments]
+    with (caisey.data.with_name("served.log")).open("ab") as log:
+        process = subprocess.Popen(command, stdout=log, stderr=log, env={**os.environ})
+    try:
+        until(ready.exists, "the server")
+        yield
+    finally:
+        process.kill()
+        process.wait()
+
+
+def test_on_request(caisey: Caisey) -> None:
+    """Nothing of the words is left in any file of the server; the skeleton is shown, verifies, and says what happened."""
+    session, other = finished(caisey), finished(caisey, "HD-XRAY")
+    admin, dana = caisey.people["admin"], caisey.people["dispatcher"]
+    assert "record.db" in " ".join(places(caisey.data))
+    erased = admin.post(f"/sessions/{other}/erase", {"reason": "the client asked"})
+    assert erased["reason"] == ""
+    admin.post(f"/sessions/{session}/erase", {"reason": "the client asked"})
+    assert places(caisey.data) == []
+    review = dana.get(f"/sessions/{session}")
+    assert review["proof"]["ok"], review["proof"]
+    assert "contents erased" in review["proof"]["sentence"]
+    assert MARK not in str(review)
+    command = next(entry["command"] for entry in review["entries"] if entry["command"])
+    assert (command["exit_code"], command["state"], command["line"]) == (0, "finished", "(no longer kept)")
+    assert dana.call("GET", f"/sessions/{session}/commands/{command['id']}/output").content == b""
+    verdict = caisey.verify()
+    assert verdict.returncode == 0, verdict.stderr
+    assert f"session/{session}" in verdict.stdout
+    assert "contents erased" in verdict.stdout
+
+
+def test_who_and_when(caisey: Caisey) -> None:
+    """Only an admin, only what is sealed, with a reason, once."""
+    admin = caisey.people["admin"]
+    session = caisey.active("PP-OFFICE")
+    assert admin.call("POST", f"/sessions/{session}/erase", json={"reason": "early"}).status_code == 409
+    caisey.finish(session)
+    for who in ("tom", "dispatcher", "auditor", "senior technician"):
+        assert caisey.people[who].call("POST", f"/sessions/{session}/erase", json={"reason": "x"}).status_code == 403, who
+    assert admin.call("POST", f"/sessions/{session}/erase", json={"reason": "  "}).status_code == 422
+    admin.post(f"/sessions/{session}/erase", {"reason": "asked"})
+    again = admin.call("POST", f"/sessions/{session}/erase", json={"reason": "asked"})
+    assert again.status_code == 409
+    assert again.json()["detail"] == "The contents of this session are erased already."
+    nowhere = "00000000-0000-4000-8000-000000000000"
+    assert admin.call("POST", f"/sessions/{nowhere}/erase", json={"reason": "asked"}).status_code == 404
+
+
+def test_texts_that_are_gone_without_an_entry(caisey: Caisey, tmp_path: Path) -> None:
+    """Whoever destroys texts in the database by hand is found out: only the audit log can say that they may be gone."""
+    session = finished(caisey, "NW-WAREHOUSE-1")
+    copy = tmp_path / "copy"
+    copy.mkdir()
+    (copy / "caisey.toml").write_text((caisey.data / "caisey.toml").read_text())
+    with sqlite3.connect(caisey.data / "record.db") as record, sqlite3.connect(copy / "record.db") as other:
+        record.backup(other)
+        row = other.execute("SELECT id FROM stream WHERE name = ?", (f"session/{session}",)).fetchone()
+        other.execute("UPDATE event SET seed = NULL, texts = NULL WHERE id >> 40 = ?", row)
+    verdict = Caisey(copy).verify()
+    assert verdict.returncode == 1
+    assert f"session/{session}" in verdict.stderr
+    assert "its text is missing" in verdict.stderr
+
+
+def test_after_its_time(stopped: Caisey) -> None:
+    """A client's own rule goes before the rule for all; what is past its time is erased by itself, and says by which rule."""
+    mine, theirs = finished(stopped, "HD-FRONTDESK"), finished(stopped, "PP-OFFICE")
+    admin = stopped.people["admin"]
+    clients = {one["name"]: one["id"] for one in admin.get("/devices")["clients"]}
+    admin.post("/retention", {"client": None, "days": 400})
+    rules = admin.post("/retention", {"client": clients["Harbor Dental"], "days": 30})["rules"]
+    assert {rule["name"]: rule["days"] for rule in rules}["Harbor Dental"] == 30
+    assert admin.call("POST", "/retention", json={"days": -1}).status_code == 422
+    stopped.kill()
+    with serving(stopped, days_ahead=29):
+        assert "erased" not in admin.get(f"/sessions/{mine}")["proof"]["sentence"]
+    with serving(stopped, days_ahead=31):
+        until(lambda: "contents erased" in admin.get(f"/sessions/{mine}")["proof"]["sentence"], "the erasure")
+        assert "erased" not in admin.get(f"/sessions/{theirs}")["proof"]["sentence"]
+        assert any("contents are kept for 30 days" in line for line in admin.get(f"/sessions/{mine}")["proof"]["proved"])
+    with serving(stopped, days_ahead=401):
+        until(lambda: "contents erased" in admin.get(f"/sessions/{theirs}")["proof"]["sentence"], "the erasure")
+    assert places(stopped.data) == []
+    assert stopped.verify().returncode == 0
+
+
+def test_a_crash_in_between(stopped: Caisey) -> None:
+    """What was asked for and not finished is finished when the server is back."""
+    session = finished(stopped)
+    stopped.kill()
+    with sqlite3.connect(stopped.data / "catalogue.db") as catalogue:
+        (tenant,) = catalogue.execute("SELECT id FROM tenant").fetchone()
+        actor = msgspec.msgpack.encode({"kind": "member", "id": "", "name": "Ada Lindqvist"})
+        catalogue.execute(
+            "INSERT INTO erasure VALUES (?, ?, 'request', 'the client asked', ?, 0, NULL)", (str(UUID(session)), tenant, actor)
+        )
+    with serving(stopped):
+        tom = stopped.people["tom"]
+        until(lambda: "contents erased" in tom.get(f"/sessions/{session}")["proof"]["sentence"], "the erasure")
+    assert places(stopped.data) == []
