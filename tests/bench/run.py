@@ -1,0 +1,54 @@
+"""Runs the benchmarks and prints one table: `python tests/bench/run.py [NAMES]`. It prints, it never judges by its exit code.
+
+Each benchmark is a module with `measure(folder) -> rows`: real processes, data in a folder of its own that is deleted at the
+end, a bounded number of rounds. Ours and the reference take turns within a round where the reference can run here; the ratio
+is the median of the rounds' ratios, the spread its least and greatest.
+"""
+
+import sys
+import tempfile
+import time
+import traceback
+from importlib import import_module
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+from figures import Row, table
+
+NAMES = (
+    "gate",
+    "throughput",
+    "command",
+    "terminal",
+    "bulk",
+    "watchers",
+    "device_list",
+    "cold_start",
+    "agent_online",
+    "agent_memory",
+    "idle_memory",
+    "fleet",
+    "loss",
+)
+
+
+def main(names: list[str]) -> None:
+    """Run the named benchmarks, or all."""
+    unknown = [name for name in names if name not in NAMES]
+    if unknown:
+        sys.exit(f"There is no benchmark {', '.join(unknown)}. Choose from: {' '.join(NAMES)}")
+    rows: list[Row] = []
+    for name in names or NAMES:
+        began = time.monotonic()
+        with tempfile.TemporaryDirectory(prefix=f"caisey-bench-{name}-", ignore_cleanup_errors=True) as folder:
+            try:
+                rows += import_module(name).measure(Path(folder))
+            except Exception:  # a benchmark that cannot run here must not hide the others
+                traceback.print_exc()
+        print(f"{name}: {time.monotonic() - began:.0f} s", file=sys.stderr, flush=True)
+    print(table(rows))
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
