@@ -24,6 +24,7 @@ from caisey_agent.protocol.consent import Scope
 from caisey_hookspecs import CommandEnd, EndpointShell, Launch, Rejected, Size
 
 FLUSH_SECONDS = 0.005
+ANSWERS = 4  # pieces that leave at once after a key: its echo, what it brought about, the prompt
 LARGEST_OUTPUT = 10 << 20  # bytes of a command's output that are recorded; the rest by size and hash
 
 
@@ -59,6 +60,7 @@ class Session:
         self._buffer = bytearray()
         self._of: UUID | None = None
         self._flush: asyncio.TimerHandle | None = None
+        self._answers = 0
         self._ended: set[UUID] = set()
         self.closing = False
 
@@ -112,6 +114,7 @@ class Session:
 
     def keys(self, data: bytes) -> None:
         """Type."""
+        self._answers = ANSWERS
         self.open_shell()
         if self.shell is not None:
             self.shell.write(data)
@@ -131,7 +134,7 @@ class Session:
     # --- what the shell says -----------------------------------------------------------------------------------------
 
     def output(self, data: bytes, command: UUID | None) -> None:
-        """Take bytes; they leave merged, within 5 ms or 32 KiB."""
+        """Take bytes; they leave merged, within 5 ms or 32 KiB. What answers a key leaves at once: somebody waits for it."""
         if command is not None and (running := self._commands.get(command)) is not None:
             room = LARGEST_OUTPUT - running.size
             if len(data) > room:
@@ -146,7 +149,8 @@ class Session:
             self._flush_now()
             self._of = command
         self._buffer += data
-        if len(self._buffer) >= f.CHUNK:
+        if self._answers or len(self._buffer) >= f.CHUNK:
+            self._answers = max(0, self._answers - 1)
             self._flush_now()
         elif self._flush is None:
             self._flush = asyncio.get_running_loop().call_later(FLUSH_SECONDS, self._flush_now)
@@ -189,7 +193,7 @@ class Session:
                 exit_code=end.exit_code,
                 output=running.output.digest(),
                 output_size=running.size,
-                previous=work.ledger.page(self.id).previous,
+                previous=work.ledger.previous(self.id),
             )
         )
         signature = work.signed_receipt(self.id, data)
@@ -241,7 +245,7 @@ class Work:
         self.send, self.send_latest = send, send_latest
         self.paused = False
         self._sessions: dict[UUID, Session] = {}
-        self._files = Files(config, send, send_latest, self.signed_receipt, lambda s: ledger.page(s).previous, self.account)
+        self._files = Files(config, send, send_latest, self.signed_receipt, ledger.previous, self.account)
         self._shell_plugin: ModuleType | None = None
         self._tasks: set[asyncio.Task[None]] = set()
         desk.on_withdrawn = lambda session: asyncio.ensure_future(self._stop(session))
@@ -274,7 +278,7 @@ class Work:
 
     def signed_receipt(self, session: UUID, data: bytes) -> bytes:
         """Sign a receipt and remember it as the next one's predecessor."""
-        self.ledger.change(session, previous=hashlib.sha256(data).digest())
+        self.ledger.chain(session, hashlib.sha256(data).digest())
         return receipt.sign(self._key, data)
 
     def show_running(self, session: UUID, command: UUID, line: bytes, *, begun: bool) -> None:

@@ -72,7 +72,9 @@ def numbered(house: House, device: RosterDevice, number: int, frame: f.ToServer)
         link.arrived(number, None)  # the server's own clock writes the event
         return
     event, disclosure = _event(session, device, number, frame, house.clock.now())
-    outcome = house.journal.propose(session, event, disclosure, urgent=not isinstance(event, e.OutputReceived))
+    # nobody waits for a beginning: written with what follows it, it does not hold up the end of a short command
+    urgent = not isinstance(event, e.OutputReceived | e.CommandStarted)
+    outcome = house.journal.propose(session, event, disclosure, urgent=urgent)
     if outcome is HELD:
         raise RecordHeld
     if isinstance(outcome, Refused):

@@ -5,6 +5,7 @@ time is counted from the answer by a clock that nobody sets (CLOCK_BOOTTIME), af
 """
 
 import contextlib
+import functools
 import os
 import time
 from pathlib import Path
@@ -21,6 +22,7 @@ from caisey_agent.protocol.receipt import NO_RECEIPT
 _BOOT = Path("/proc/sys/kernel/random/boot_id")
 
 
+@functools.cache
 def _boot_id() -> str:
     with contextlib.suppress(OSError):
         return _BOOT.read_text().strip()
@@ -80,7 +82,6 @@ class Page(Struct, frozen=True, kw_only=True):
     agreed: Agreed | None = None
     over: str = ""  # why it ended
     had_shell: bool = False
-    previous: bytes = NO_RECEIPT  # hash of the last receipt
 
 
 class Ledger:
@@ -95,6 +96,7 @@ class Ledger:
             page = msgspec.msgpack.decode(path.read_bytes(), type=Page)
             self.pages[page.session] = page
         self._begun: dict[UUID, set[UUID]] = {}
+        self._previous: dict[UUID, bytes] = {}
 
     def _read_nonces(self) -> set[bytes]:
         if not self._nonces_path.exists():
@@ -128,8 +130,30 @@ class Ledger:
         """Drop a session that is over and told."""
         self.pages.pop(session, None)
         self._begun.pop(session, None)
-        for suffix in ("page", "commands"):
+        self._previous.pop(session, None)
+        for suffix in ("page", "commands", "receipt"):
             (self._folder / f"{session}.{suffix}").unlink(missing_ok=True)
+
+    def previous(self, session: UUID) -> bytes:
+        """Return the hash of the session's last receipt."""
+        if session not in self._previous:
+            path = self._folder / f"{session}.receipt"
+            self._previous[session] = path.read_bytes() if path.exists() else NO_RECEIPT
+        return self._previous[session]
+
+    def chain(self, session: UUID, receipt: bytes) -> None:
+        """Remember the hash of the session's last receipt, durably, before the receipt leaves.
+
+        32 bytes in place: within a sector, so a power cut leaves the old hash or the new one. This is on the way of each
+        command's end; a new file beside the old one would cost three times as much.
+        """
+        self._previous[session] = receipt
+        fd = os.open(self._folder / f"{session}.receipt", os.O_WRONLY | os.O_CREAT, 0o600)
+        try:
+            os.pwrite(fd, receipt, 0)
+            os.fdatasync(fd)
+        finally:
+            os.close(fd)
 
     def why_not(self, session: UUID, scope: Scope) -> str:
         """Say why an act is not covered; empty if it is."""
