@@ -87,7 +87,7 @@ async def _load_roster(house: House) -> None:
         roster.load(roster_device(tenant.id, row) for row in await house.catalogue.devices.list(tenant.id))
         for row in await house.catalogue.assignments.open(tenant.id):
             if (device := roster.get(tenant.id, row.device)) is not None:
-                device.assignment = Assignment(
+                given = Assignment(
                     id=row.id,
                     device=row.device,
                     technician=row.technician,
@@ -98,6 +98,7 @@ async def _load_roster(house: House) -> None:
                     assigned_at=row.assigned_at,
                     assigned_by=row.assigned_by_name,
                 )
+                roster.assign(device, given)
 
 
 async def close_house(house: House) -> None:

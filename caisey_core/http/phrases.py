@@ -1,5 +1,6 @@
 """Small pieces of pages that are made of one value: icons, times, sizes, states. All return markup that is safe to show."""
 
+import functools
 import re
 from datetime import UTC, datetime
 from typing import Final
@@ -41,6 +42,7 @@ _CONTROLS: Final = re.compile(
 )
 
 
+@functools.cache
 def icon(name: str) -> Markup:
     """Return an icon from the vendored sprite; it is decoration, the words stand beside it."""
     return Markup('<svg class="icon" aria-hidden="true"><use href="{}#{}"></use></svg>').format(
@@ -155,6 +157,7 @@ def share(part: int, whole: int) -> int:
     return max(0, min(100, round(100 * part / whole))) if whole > 0 else 0
 
 
+@functools.cache
 def badge(state: State) -> Markup:
     """Return a session's state: colour, shape and word."""
     style, symbol, words = _STATES[state]

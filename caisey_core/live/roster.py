@@ -3,7 +3,7 @@
 The catalogue holds the same devices; `load` fills the roster at start, and whoever changes the catalogue changes the roster.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, field
 from uuid import UUID
 
@@ -40,10 +40,29 @@ class RosterDevice:
 
 
 @dataclass(slots=True)
+class Tally:
+    """How many devices there are, kept up to date with each change: nobody counts 10,000 devices for a page."""
+
+    devices: int = 0
+    online: int = 0
+    assigned: int = 0
+
+    def count(self, device: RosterDevice, by: int) -> None:
+        """Count a device in (1) or out (-1), as it is now."""
+        self.devices += by
+        self.online += by * device.online
+        self.assigned += by * (device.assignment is not None)
+
+
+@dataclass(slots=True)
 class _Tenant:
     devices: dict[UUID, RosterDevice] = field(default_factory=dict)
     order: list[RosterDevice] | None = None  # by client name, then name; None: to be sorted again
-    online: int = 0
+    tallies: dict[UUID, Tally] = field(default_factory=dict)  # by client
+
+    def tally(self, device: RosterDevice) -> Tally:
+        """Return the tally that counts this device."""
+        return self.tallies.setdefault(device.client, Tally())
 
 
 class Roster:
@@ -67,6 +86,7 @@ class Roster:
         """Take a device, new or loaded."""
         tenant = self._tenants.setdefault(device.tenant, _Tenant())
         tenant.devices[device.id] = device
+        tenant.tally(device).count(device, 1)
         tenant.order = None
 
     def load(self, devices: Iterable[RosterDevice]) -> None:
@@ -78,7 +98,7 @@ class Roster:
         """Forget a device."""
         house = self._tenants.get(tenant)
         if house is not None and (gone := house.devices.pop(device, None)) is not None:
-            house.online -= gone.online
+            house.tally(gone).count(gone, -1)
             house.order = None
 
     def get(self, tenant: UUID, device: UUID) -> RosterDevice | None:
@@ -93,22 +113,42 @@ class Roster:
                 return tenant.devices[device]
         return None
 
-    def resort(self, tenant: UUID) -> None:
-        """A name or a client changed."""
-        self._tenants[tenant].order = None
+    def rename(self, device: RosterDevice, name: str) -> None:
+        """Note a device's new name."""
+        device.name = name
+        self._tenants[device.tenant].order = None
+
+    def move(self, device: RosterDevice, client: UUID) -> None:
+        """Note a device's new client."""
+        house = self._tenants[device.tenant]
+        house.tally(device).count(device, -1)
+        device.client = client
+        house.tally(device).count(device, 1)
+        house.order = None
+
+    def assign(self, device: RosterDevice, assignment: Assignment | None) -> None:
+        """Note a device's open assignment, or that it has none any more."""
+        if (tally := self._tally(device)) is not None:
+            tally.assigned += (assignment is not None) - (device.assignment is not None)
+        device.assignment = assignment
 
     def set_online(self, device: RosterDevice, online: bool, at: int) -> None:
-        """Note that a device came or went."""
-        if device.online != online:
-            device.online = online
-            self._tenants[device.tenant].online += 1 if online else -1
+        """Note that a device came or went. The link of one that was removed goes after it: it is not counted again."""
+        if (tally := self._tally(device)) is not None:
+            tally.online += online - device.online
+        device.online = online
         device.last_seen = at
         device.unsaved = True
 
-    def online(self, tenant: UUID) -> int:
-        """Return how many of the tenant's devices are connected."""
+    def _tally(self, device: RosterDevice) -> Tally | None:
+        house = self._tenants[device.tenant]
+        return house.tally(device) if house.devices.get(device.id) is device else None
+
+    def tally(self, tenant: UUID, clients: Collection[UUID] | None = None) -> Tally:
+        """Return the counts of the tenant's devices, or of those of some clients."""
         house = self._tenants.get(tenant)
-        return 0 if house is None else house.online
+        counted = [] if house is None else [t for c, t in house.tallies.items() if clients is None or c in clients]
+        return Tally(sum(t.devices for t in counted), sum(t.online for t in counted), sum(t.assigned for t in counted))
 
     def ordered(self, tenant: UUID) -> list[RosterDevice]:
         """Return the tenant's devices by client name, then name. Do not change the list."""

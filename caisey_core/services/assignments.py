@@ -110,7 +110,7 @@ async def _give(
     )
     if isinstance(await house.catalogue.assignments.create(member.tenant, row), Taken):
         return Refused(f"{device.name} was assigned by somebody else at this moment.", "Look at the device and try again.")
-    device.assignment = given
+    house.live.roster.assign(device, given)
     handover.tell(house, device)
     session = session_of(house, device)
     if session is not None and session.state.technician != to.id:

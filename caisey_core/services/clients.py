@@ -24,15 +24,11 @@ async def choices(house: House, member: Member) -> tuple[Choice, ...]:
 
 async def page(house: House, member: Member) -> tuple[ClientView, ...]:
     """Return the member's clients with their devices counted."""
-    devices: dict[UUID, int] = {}
-    online: dict[UUID, int] = {}
-    for device in house.live.roster.ordered(member.tenant):
-        devices[device.client] = devices.get(device.client, 0) + 1
-        online[device.client] = online.get(device.client, 0) + device.online
-    return tuple(
-        ClientView(id=client.id, name=client.name, devices=devices.get(client.id, 0), online=online.get(client.id, 0))
-        for client in await choices(house, member)
-    )
+    views = []
+    for client in await choices(house, member):
+        tally = house.live.roster.tally(member.tenant, (client.id,))
+        views.append(ClientView(id=client.id, name=client.name, devices=tally.devices, online=tally.online))
+    return tuple(views)
 
 
 def _name(name: str) -> str | Refused:

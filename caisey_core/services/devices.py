@@ -9,7 +9,7 @@ from caisey_core.domain.refused import Refused
 from caisey_core.domain.roles import May, Member, refuse_unless
 from caisey_core.domain.session import State
 from caisey_core.live.news import News
-from caisey_core.live.roster import RosterDevice
+from caisey_core.live.roster import RosterDevice, Tally
 from caisey_core.services import clients, members
 from caisey_core.services.cards import assignment_view, card_of_row, device_row, pending_of, session_of
 from caisey_core.services.house import House
@@ -29,6 +29,8 @@ PAGE = 50
 
 
 def _wanted(house: House, member: Member, wanted: DeviceFilter) -> list[RosterDevice]:
+    if member.clients is None and _everything(wanted):
+        return house.live.roster.ordered(member.tenant)
     words = wanted.q.lower().split()
     found = []
     for device in house.live.roster.ordered(member.tenant):
@@ -46,6 +48,10 @@ def _wanted(house: House, member: Member, wanted: DeviceFilter) -> list[RosterDe
     return found
 
 
+def _everything(wanted: DeviceFilter) -> bool:
+    return not (wanted.q.strip() or wanted.client or wanted.status or wanted.pending or wanted.technician)
+
+
 def _technician(house: House, device: RosterDevice) -> UUID | None:
     if device.assignment is not None:
         return device.assignment.technician
@@ -60,28 +66,22 @@ async def page(house: House, member: Member, wanted: DeviceFilter) -> DevicesPag
     if wanted.after:
         start = next((i + 1 for i, device in enumerate(found) if str(device.id) == wanted.after), 0)
     shown = found[start : start + PAGE]
-    matching: dict[UUID, int] = {}
-    online: dict[UUID, int] = {}
-    for device in found:
-        matching[device.client] = matching.get(device.client, 0) + 1
-        online[device.client] = online.get(device.client, 0) + device.online
+    tallies: dict[UUID, Tally] = {}
+    if not _everything(wanted):
+        for device in found:
+            tallies.setdefault(device.client, Tally()).count(device, 1)
     rows: dict[UUID, list[DeviceRow]] = {}
     for device in shown:
         rows.setdefault(device.client, []).append(device_row(house, device))
-    groups = tuple(
-        DeviceGroup(
-            client=client,
-            client_name=house.live.roster.client_name(client),
-            devices=matching[client],
-            online=online[client],
-            rows=tuple(of),
-        )
-        for client, of in rows.items()
-    )
+    groups = []
+    for client, of in rows.items():
+        tally = tallies.get(client) or house.live.roster.tally(member.tenant, (client,))
+        name = house.live.roster.client_name(client)
+        groups.append(DeviceGroup(client=client, client_name=name, devices=tally.devices, online=tally.online, rows=tuple(of)))
     return DevicesPage(
         filter=wanted,
         counts=counts(house, member),
-        groups=groups,
+        groups=tuple(groups),
         matches=len(found),
         next=str(shown[-1].id) if start + PAGE < len(found) else "",
         clients=await clients.choices(house, member),
@@ -91,10 +91,7 @@ async def page(house: House, member: Member, wanted: DeviceFilter) -> DevicesPag
 
 def counts(house: House, member: Member) -> Counts:
     """Return how many devices there are, and what they wait for."""
-    devices = house.live.roster.ordered(member.tenant)
-    if member.clients is not None:
-        devices = [device for device in devices if device.client in member.clients]
-    online = house.live.roster.online(member.tenant) if member.clients is None else sum(d.online for d in devices)
+    tally = house.live.roster.tally(member.tenant, member.clients)
     waiting = active = interrupted = 0
     for session in house.journal.open.values():
         if session.tenant != member.tenant or session.state.started is None or not member.serves(session.started.client):
@@ -107,13 +104,13 @@ def counts(house: House, member: Member) -> Counts:
             case State.INTERRUPTED:
                 interrupted += 1
     return Counts(
-        devices=len(devices),
-        online=online,
-        offline=len(devices) - online,
+        devices=tally.devices,
+        online=tally.online,
+        offline=tally.devices - tally.online,
         waiting_consent=waiting,
         active=active,
         interrupted=interrupted,
-        assigned=sum(device.assignment is not None for device in devices),
+        assigned=tally.assigned,
     )
 
 
@@ -183,7 +180,7 @@ async def rename(house: House, member: Member, device: UUID, name: str) -> Devic
     if (refused := await house.journal.audit(member.tenant, event)) is not None:
         return refused
     await house.catalogue.devices.rename(member.tenant, device, name)
-    found.name = name
+    house.live.roster.rename(found, name)
     return _changed(house, found)
 
 
@@ -202,12 +199,11 @@ async def move(house: House, member: Member, device: UUID, client: UUID) -> Devi
     if (refused := await house.journal.audit(member.tenant, event)) is not None:
         return refused
     await house.catalogue.devices.move(member.tenant, device, client)
-    found.client = client
+    house.live.roster.move(found, client)
     return _changed(house, found)
 
 
 def _changed(house: House, device: RosterDevice) -> DeviceRow:
-    house.live.roster.resort(device.tenant)
     house.live.news.tell(device.tenant, News("device", device.id))
     return device_row(house, device)
 

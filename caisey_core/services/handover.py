@@ -71,7 +71,7 @@ async def assignment(house: House, member: Member, device: RosterDevice, to: Mem
     if refused is not None:
         return refused
     await house.catalogue.assignments.move(member.tenant, given.id, to.id, to.name)
-    device.assignment = replace(given, technician=to.id, technician_name=to.name)
+    house.live.roster.assign(device, replace(given, technician=to.id, technician_name=to.name))
     tell(house, device)
     notices.later(
         house,
@@ -95,7 +95,7 @@ async def finish(house: House, member: Member, device: RosterDevice, reason: str
     if refused is not None:
         return refused
     await house.catalogue.assignments.close(member.tenant, given.id, house.clock.now(), reason)
-    device.assignment = None
+    house.live.roster.assign(device, None)
     tell(house, device, given.id)
     return None
 
