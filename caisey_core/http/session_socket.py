@@ -189,8 +189,9 @@ async def _guard(socket: WebSocket[Any, Any, Any], house: House, member: Member)
 async def _write(socket: WebSocket[Any, Any, Any], watcher: Watcher) -> None:
     with contextlib.suppress(WebSocketDisconnect):
         while (batch := await watcher.next()) is not None:
-            for message in batch:
-                await socket.send_data(message, mode="text" if isinstance(message, str) else "binary")
+            for message in batch:  # past `send_data`, which would make each message anew: this runs for every watcher
+                text, data = (message, None) if isinstance(message, str) else (None, message)
+                await socket.send({"type": "websocket.send", "text": text, "bytes": data})
         if watcher.overrun:
             await socket.send_data(screen.text_of(screen.Resync()), mode="text")
             await socket.close(CLOSE_RESYNC, "Too much was missed; load again.")

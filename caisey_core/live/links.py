@@ -6,13 +6,14 @@ lives. After a restart of the server the record says what was still to be done (
 
 import asyncio
 import secrets
-from collections import deque
+from bisect import bisect_right
 from collections.abc import Callable
 from uuid import UUID
 
 from msgspec import Struct
 
 from caisey_agent.protocol import frames as f
+from caisey_core.live.outbox import Outbox
 
 
 class Sending(Struct, frozen=True):
@@ -25,44 +26,43 @@ class Sending(Struct, frozen=True):
 class Connection:
     """One open socket of a device: what waits to be written. The door's writer task empties it."""
 
+    __slots__ = ("_outbox", "closing")
+
     def __init__(self) -> None:
-        self._waiting: deque[bytes] = deque()
-        self._wake = asyncio.Event()
+        self._outbox: Outbox[bytes] = Outbox()
         self.closing: tuple[int, str] | None = None  # WebSocket close code and words
 
     def write(self, data: bytes) -> None:
         """Queue one message."""
-        self._waiting.append(data)
-        self._wake.set()
+        self._outbox.put(data)
 
     def close(self, code: int, reason: str) -> None:
         """Close after what waits was written."""
         if self.closing is None:
             self.closing = (code, reason)
-        self._wake.set()
+        self._outbox.wake()
 
     async def next(self) -> list[bytes] | None:
         """Return what is to be written now, in order; None once it is time to close."""
-        while not self._waiting:
+        while not (taken := self._outbox.take()):
             if self.closing is not None:
                 return None
-            self._wake.clear()
-            await self._wake.wait()
-        taken = list(self._waiting)
-        self._waiting.clear()
+            await self._outbox.sleep()
         return taken
 
 
 class Link:
-    """A device's end of the line; outlives its sockets."""
+    """A device's end of the line; outlives its sockets. Lists, because they are empty nearly always and there are many."""
+
+    __slots__ = ("_ack_scheduled", "_arriving", "_number", "_unconfirmed", "connection", "device", "epoch", "received")
 
     def __init__(self, device: UUID, epoch: str) -> None:
         self.device = device
         self.epoch = epoch
         self.connection: Connection | None = None
         self._number = 0
-        self._unconfirmed: deque[Sending] = deque()
-        self._arriving: deque[tuple[int, asyncio.Future[None] | None]] = deque()
+        self._unconfirmed: list[Sending] = []
+        self._arriving: list[tuple[int, asyncio.Future[None] | None]] = []
         self.received = 0  # the device's highest number that is durable here
         self._ack_scheduled = False
 
@@ -76,8 +76,7 @@ class Link:
 
     def confirmed(self, number: int) -> None:
         """The device has everything up to this number."""
-        while self._unconfirmed and self._unconfirmed[0].number <= number:
-            self._unconfirmed.popleft()
+        del self._unconfirmed[: bisect_right(self._unconfirmed, number, key=lambda sending: sending.number)]
 
     def connect(self, connection: Connection, epoch: str, received: int) -> None:
         """Take over with a new socket and send again what the device lacks. An older socket is told and closed."""
@@ -113,12 +112,13 @@ class Link:
     def _confirm(self) -> None:
         self._ack_scheduled = False
         before = self.received
-        while self._arriving:
-            number, durable = self._arriving[0]
+        safe = 0
+        for number, durable in self._arriving:
             if durable is not None and (not durable.done() or durable.cancelled() or durable.exception() is not None):
                 break
             self.received = max(self.received, number)
-            self._arriving.popleft()
+            safe += 1
+        del self._arriving[:safe]
         if self.received > before and self.connection is not None:
             self.connection.write(f.encode(f.Ack(number=self.received)))
 

@@ -1,8 +1,8 @@
 """Who watches a session in a browser. One encoding per message; a watcher that is too slow is told to load again."""
 
-import asyncio
-from collections import deque
 from uuid import UUID
+
+from caisey_core.live.outbox import Outbox
 
 LONGEST_QUEUE = 4 << 20  # bytes that may wait for one watcher
 
@@ -12,9 +12,8 @@ class Watcher:
 
     def __init__(self, member: UUID) -> None:
         self.member = member
-        self._waiting: deque[str | bytes] = deque()
+        self._outbox: Outbox[str | bytes] = Outbox()
         self._size = 0
-        self._wake = asyncio.Event()
         self.closed = False
         self.overrun = False
 
@@ -24,26 +23,23 @@ class Watcher:
             return
         self._size += len(message)
         if self._size > LONGEST_QUEUE:
-            self._waiting.clear()
+            self._outbox.drop()
             self.overrun = True
+            self._outbox.wake()
         else:
-            self._waiting.append(message)
-        self._wake.set()
+            self._outbox.put(message)
 
     def close(self) -> None:
         """End after what waits was sent."""
         self.closed = True
-        self._wake.set()
+        self._outbox.wake()
 
     async def next(self) -> list[str | bytes] | None:
         """Return what is to be sent now, in order; None once it is time to close."""
-        while not self._waiting:
+        while not (taken := self._outbox.take()):
             if self.closed or self.overrun:
                 return None
-            self._wake.clear()
-            await self._wake.wait()
-        taken = list(self._waiting)
-        self._waiting.clear()
+            await self._outbox.sleep()
         self._size = 0
         return taken
 
