@@ -32,7 +32,8 @@ class _Server(uvicorn.Server):
         self.ready.set()
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        end_streams(self._house)
+        # a signal comes in the middle of anything, also of a message that is being written
+        asyncio.get_running_loop().call_soon_threadsafe(end_streams, self._house)
         super().handle_exit(sig, frame)
         self._captured_signals.clear()  # a stop that was asked for is no failure: do not raise the signal again
 

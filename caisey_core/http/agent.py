@@ -1,7 +1,6 @@
 """The devices' doors: enrolment, and the agent link."""
 
 import asyncio
-import contextlib
 import secrets
 from typing import Any
 
@@ -17,6 +16,7 @@ from litestar.status_codes import HTTP_201_CREATED
 from caisey_agent.protocol import frames as f
 from caisey_agent.protocol.enrolment import Enrol, Enrolled
 from caisey_core.domain.refused import Refused
+from caisey_core.http.outgoing import sender
 from caisey_core.http.problems import RefusedError
 from caisey_core.http.who import address_of
 from caisey_core.live.links import Connection
@@ -82,7 +82,7 @@ async def _handshake(socket: WebSocket[Any, Any, Any], house: House) -> RosterDe
         return None
     line = house.live.links.of(device.id)
     await _send(socket, f.Welcome(epoch=line.epoch, received=line.received, server_time=house.clock.now()))
-    connection = Connection()
+    connection = Connection(sender(socket))
     line.connect(connection, proof.epoch, proof.received)
     return device
 
@@ -103,7 +103,6 @@ async def _serve(socket: WebSocket[Any, Any, Any], house: House, device: RosterD
     assert connection is not None
     await reconnect.device_came(house, device)
     log.info("device connected", device=device.name, id=str(device.id))
-    writer = asyncio.create_task(_write(socket, connection), name="agent link writer")
     try:
         while True:
             data = await socket.receive_data("binary")
@@ -120,33 +119,19 @@ async def _serve(socket: WebSocket[Any, Any, Any], house: House, device: RosterD
             except (msgspec.DecodeError, told.Distrusted) as error:
                 log.warning("device distrusted", device=device.name, id=str(device.id), reason=str(error))
                 connection.close(f.CLOSE_BAD_FRAME, str(error)[:100])
-                await writer
+                await connection.flushed()
                 return
             except told.RecordHeld:
                 connection.close(1013, "The server cannot record now.")
-                await writer
+                await connection.flushed()
                 return
             if house.record.backlog_bytes > MOST_BACKLOG:
                 await house.record.drained(MOST_BACKLOG // 2)
-    except WebSocketDisconnect:
-        connection.close(1000, "")
     finally:
-        writer.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await writer
+        connection.gone()
         if line.disconnect(connection):
             reconnect.device_went(house, device)
         log.info("device disconnected", device=device.name, id=str(device.id))
-
-
-async def _write(socket: WebSocket[Any, Any, Any], connection: Connection) -> None:
-    with contextlib.suppress(WebSocketDisconnect):
-        while (batch := await connection.next()) is not None:
-            for data in batch:
-                await socket.send_data(data, mode="binary")
-        assert connection.closing is not None
-        code, reason = connection.closing
-        await socket.close(code, reason)
 
 
 async def _send(socket: WebSocket[Any, Any, Any], frame: f.Frame) -> None:

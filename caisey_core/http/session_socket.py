@@ -16,8 +16,10 @@ from msgspec import Struct
 from caisey_core.domain import events as e
 from caisey_core.domain.refused import Refused
 from caisey_core.domain.roles import Member
+from caisey_core.http.outgoing import sender
 from caisey_core.http.problems import RefusedError
 from caisey_core.http.who import RECHECK_SECONDS, member_of_api, member_of_page, same_origin, still
+from caisey_core.live.outbox import Close
 from caisey_core.live.watchers import Watcher
 from caisey_core.services import commands, review, screen
 from caisey_core.services.house import House
@@ -72,8 +74,8 @@ async def live(
     except RefusedError as error:
         await socket.close(CLOSE_NOT_YOURS, error.refused.reason)
         return
-    watcher = Watcher(member.id)
-    writer: asyncio.Task[None] | None = None
+    missed = (screen.text_of(screen.Resync()), Close(CLOSE_RESYNC, "Too much was missed; load again."))
+    watcher = Watcher(member.id, sender(socket), missed)
     guard: asyncio.Task[None] | None = None
     try:
         position = await _catch_up(socket, house, member, session, after, watcher)
@@ -85,19 +87,18 @@ async def live(
             position=position,
         )
         await socket.send_data(screen.text_of(hello), mode="text")
-        writer = asyncio.create_task(_write(socket, watcher), name="session watcher")
-        guard = asyncio.create_task(_guard(socket, house, member), name="session guard")
+        watcher.begin()
+        guard = asyncio.create_task(_guard(socket, house, member, watcher), name="session guard")
         await _read(socket, house, member, session, watcher)
     except WebSocketDisconnect:
         pass
     finally:
         house.live.watchers.remove(session, watcher)
-        watcher.close()
-        for task in (writer, guard):
-            if task is not None:
-                task.cancel()
-                with contextlib.suppress(asyncio.CancelledError, WebSocketDisconnect):
-                    await task
+        watcher.gone()
+        if guard is not None:
+            guard.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await guard
 
 
 async def _member(socket: WebSocket[Any, Any, Any], house: House) -> Member:
@@ -177,23 +178,10 @@ async def _read(socket: WebSocket[Any, Any, Any], house: House, member: Member, 
             watcher.send(screen.text_of(screen.Declined(ref=ref, reason=outcome.reason, what_to_do=outcome.what_to_do)))
 
 
-async def _guard(socket: WebSocket[Any, Any, Any], house: House, member: Member) -> None:
+async def _guard(socket: WebSocket[Any, Any, Any], house: House, member: Member, watcher: Watcher) -> None:
     """End the socket soon after its member signed out or got another role."""
     while True:
         await asyncio.sleep(RECHECK_SECONDS)
         if not await still(house, socket, member):
             break
-    await socket.close(CLOSE_NOT_YOURS, "You are not signed in any more.")
-
-
-async def _write(socket: WebSocket[Any, Any, Any], watcher: Watcher) -> None:
-    with contextlib.suppress(WebSocketDisconnect):
-        while (batch := await watcher.next()) is not None:
-            for message in batch:  # past `send_data`, which would make each message anew: this runs for every watcher
-                text, data = (message, None) if isinstance(message, str) else (None, message)
-                await socket.send({"type": "websocket.send", "text": text, "bytes": data})
-        if watcher.overrun:
-            await socket.send_data(screen.text_of(screen.Resync()), mode="text")
-            await socket.close(CLOSE_RESYNC, "Too much was missed; load again.")
-        else:
-            await socket.close(1001, "The server stops.")
+    watcher.close(CLOSE_NOT_YOURS, "You are not signed in any more.")

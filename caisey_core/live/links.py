@@ -7,13 +7,14 @@ lives. After a restart of the server the record says what was still to be done (
 import asyncio
 import secrets
 from bisect import bisect_right
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
+from typing import Any
 from uuid import UUID
 
 from msgspec import Struct
 
 from caisey_agent.protocol import frames as f
-from caisey_core.live.outbox import Outbox
+from caisey_core.live.outbox import Close, Outbox
 
 
 class Sending(Struct, frozen=True):
@@ -24,31 +25,33 @@ class Sending(Struct, frozen=True):
 
 
 class Connection:
-    """One open socket of a device: what waits to be written. The door's writer task empties it."""
+    """One open socket of a device. `send` is the door's."""
 
     __slots__ = ("_outbox", "closing")
 
-    def __init__(self) -> None:
-        self._outbox: Outbox[bytes] = Outbox()
-        self.closing: tuple[int, str] | None = None  # WebSocket close code and words
+    def __init__(self, send: Callable[[bytes | Close], Coroutine[Any, Any, None]]) -> None:
+        self._outbox: Outbox[bytes | Close] = Outbox(send)
+        self.closing: Close | None = None
 
     def write(self, data: bytes) -> None:
-        """Queue one message."""
-        self._outbox.put(data)
+        """Send one message."""
+        if self.closing is None:
+            self._outbox.put(data)
 
     def close(self, code: int, reason: str) -> None:
-        """Close after what waits was written."""
+        """Close after what was written."""
         if self.closing is None:
-            self.closing = (code, reason)
-        self._outbox.wake()
+            self.closing = Close(code, reason)
+            self._outbox.put(self.closing)
 
-    async def next(self) -> list[bytes] | None:
-        """Return what is to be written now, in order; None once it is time to close."""
-        while not (taken := self._outbox.take()):
-            if self.closing is not None:
-                return None
-            await self._outbox.sleep()
-        return taken
+    async def flushed(self) -> None:
+        """Return once nothing waits."""
+        await self._outbox.flushed()
+
+    def gone(self) -> None:
+        """Write nothing more: the socket is gone."""
+        self.closing = self.closing or Close(1006, "")
+        self._outbox.stop()
 
 
 class Link:

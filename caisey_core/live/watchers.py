@@ -1,47 +1,52 @@
 """Who watches a session in a browser. One encoding per message; a watcher that is too slow is told to load again."""
 
+from collections.abc import Callable, Coroutine, Sequence
+from typing import Any
 from uuid import UUID
 
-from caisey_core.live.outbox import Outbox
+from caisey_core.live.outbox import Close, Outbox
 
 LONGEST_QUEUE = 4 << 20  # bytes that may wait for one watcher
 
 
-class Watcher:
-    """One browser's socket: text for states, bytes for output. The door's writer task empties it."""
+Message = str | bytes | Close
 
-    def __init__(self, member: UUID) -> None:
+
+class Watcher:
+    """One browser's socket: text for states, bytes for output. `send` is the door's; nothing leaves before `begin`."""
+
+    def __init__(self, member: UUID, send: Callable[[Message], Coroutine[Any, Any, None]], missed: Sequence[Message]) -> None:
+        """`missed` is said when the browser is too slow."""
         self.member = member
-        self._outbox: Outbox[str | bytes] = Outbox()
-        self._size = 0
-        self.closed = False
-        self.overrun = False
+        self._outbox: Outbox[Message] = Outbox(send, held=True)
+        self._missed = missed
+        self._ended = False
+
+    def begin(self) -> None:
+        """Send what came so far, and from now on at once."""
+        self._outbox.begin()
 
     def send(self, message: str | bytes) -> None:
-        """Queue a message; past the limit everything is dropped and the browser will be told to load again."""
-        if self.overrun or self.closed:
+        """Send a message; past the limit everything is dropped and the browser is told to load again."""
+        if self._ended:
             return
-        self._size += len(message)
-        if self._size > LONGEST_QUEUE:
+        self._outbox.put(message)
+        if self._outbox.size > LONGEST_QUEUE:
+            self._ended = True
             self._outbox.drop()
-            self.overrun = True
-            self._outbox.wake()
-        else:
-            self._outbox.put(message)
+            for last in self._missed:
+                self._outbox.put(last)
 
-    def close(self) -> None:
+    def close(self, code: int, reason: str) -> None:
         """End after what waits was sent."""
-        self.closed = True
-        self._outbox.wake()
+        if not self._ended:
+            self._ended = True
+            self._outbox.put(Close(code, reason))
 
-    async def next(self) -> list[str | bytes] | None:
-        """Return what is to be sent now, in order; None once it is time to close."""
-        while not (taken := self._outbox.take()):
-            if self.closed or self.overrun:
-                return None
-            await self._outbox.sleep()
-        self._size = 0
-        return taken
+    def gone(self) -> None:
+        """Send nothing more: the socket is gone."""
+        self._ended = True
+        self._outbox.stop()
 
 
 class Watchers:
@@ -79,4 +84,4 @@ class Watchers:
         """End all: the server stops."""
         for watchers in self._of.values():
             for watcher in watchers:
-                watcher.close()
+                watcher.close(1001, "The server stops.")
