@@ -213,10 +213,15 @@ class Record:
         first = found.size
         found.size += len(entries)
         found.sealed = seal
-        weight = sum(len(e.event) + (sum(map(len, e.disclosure.texts)) if e.disclosure is not None else 0) for e in entries)
+        weight, leaves = 0, []
+        for entry in entries:
+            leaves.append(leaf_hash(entry.event))
+            weight += len(entry.event)
+            if entry.disclosure is not None:
+                for text in entry.disclosure.texts:
+                    weight += len(text)
         future: asyncio.Future[None] = self._loop.create_future()
-        future.add_done_callback(_retrieve)
-        pending = _Pending(found, entries, [leaf_hash(entry.event) for entry in entries], future, seal, weight)
+        pending = _Pending(found, entries, leaves, future, seal, weight)
         self.backlog_bytes += weight
         with self._wake:
             self._waiting.append(pending)
@@ -341,6 +346,7 @@ class Record:
                 unavailable = RecordUnavailable(f"the record could not be written: {error}")
                 unavailable.__cause__ = error
                 pending.durable.set_exception(unavailable)
+                pending.durable.exception()  # seen: a ticket that nobody awaits is no leak, `held` tells the world
         self._drained.set()
         for told in self.on_held:
             told()
@@ -357,9 +363,3 @@ class Record:
         told.set()
         for resumed in self.on_resumed:
             resumed()
-
-
-def _retrieve(future: asyncio.Future[None]) -> None:
-    """Mark a failure as seen: a ticket that nobody awaits is no leak, `held` tells the world."""
-    if not future.cancelled():
-        future.exception()
