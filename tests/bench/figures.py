@@ -24,9 +24,9 @@ class Row:
     unit: str
     ours: Sequence[float]
     reference: Sequence[float]
-    must: float
-    aim: float
     against: str
+    must: float | None = None  # None: for information
+    aim: float | None = None
     more: bool = False
     note: str = ""
 
@@ -42,6 +42,8 @@ class Row:
         """Say which of the goals the median ratio meets."""
         ratio = median(self.ratios)
         for goal, word in ((self.aim, "met, aim too"), (self.must, "met")):
+            if goal is None:
+                return ""
             if ratio >= goal if self.more else ratio <= goal:
                 return word
         return "MISSED"
@@ -50,14 +52,15 @@ class Row:
         """Return the row of the table."""
         ratios = self.ratios
         sign = "≥" if self.more else "≤"
+        must, aim = ("" if goal is None else f"{sign} {goal:g}" for goal in (self.must, self.aim))
         return (
             self.what,
             f"{digits(median(self.ours))} {self.unit}",
             f"{digits(median(self.reference))} {self.against}",
             digits(median(ratios)),
             f"{digits(min(ratios))}…{digits(max(ratios))}",
-            f"{sign} {self.must:g}",
-            f"{sign} {self.aim:g}",
+            must,
+            aim,
             self.verdict,
         )
 

@@ -5,6 +5,8 @@ end, a bounded number of rounds. Ours and the reference take turns within a roun
 is the median of the rounds' ratios, the spread its least and greatest.
 """
 
+import os
+import platform
 import sys
 import tempfile
 import time
@@ -33,6 +35,12 @@ NAMES = (
 )
 
 
+def machine() -> str:
+    """Say what this ran on: figures that were measured elsewhere only compare with an idle machine."""
+    load, _, _ = os.getloadavg()
+    return f"{os.cpu_count()} cores, load {load:.1f}, Python {sys.version.split()[0]}, {platform.platform(terse=True)}"
+
+
 def main(names: list[str]) -> None:
     """Run the named benchmarks, or all."""
     unknown = [name for name in names if name not in NAMES]
@@ -47,7 +55,7 @@ def main(names: list[str]) -> None:
             except Exception:  # a benchmark that cannot run here must not hide the others
                 traceback.print_exc()
         print(f"{name}: {time.monotonic() - began:.0f} s", file=sys.stderr, flush=True)
-    print(table(rows))
+    print(f"\n{machine()}\n\n{table(rows)}")
 
 
 if __name__ == "__main__":

@@ -4,25 +4,19 @@
 plain loop stands where the server is, and the real agent with its real bash answers it.
 """
 
-import asyncio
 import itertools
 import json
-import logging
-import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
 from statistics import median
-from uuid import UUID
 
 from devices import live
 from doors import running
 from figures import Row
 from kept_shell import KeptShell, kept_shell
-from lying import Lying, lying_server
+from linked import linked
 from sockets import Socket
-
-from caisey_agent.protocol import frames as f
 
 ROUNDS, EACH = 6, 100
 _numbers = itertools.count(1)
@@ -37,15 +31,15 @@ def _line() -> tuple[bytes, bytes]:
 def measure(folder: Path) -> list[Row]:
     """Take turns, round by round."""
     recorded: list[float] = []
-    linked: list[float] = []
+    unrecorded: list[float] = []
     reference: list[float] = []
-    with running(folder / "data") as caisey, kept_shell(folder) as (shell, name), Linked(folder) as link:
+    with running(folder / "data") as caisey, kept_shell(folder) as (shell, name), linked(folder / "linked") as link:
         socket = live(caisey, caisey.active())
         socket.send(json.dumps({"type": "resize", "columns": 120, "rows": 40}))
         ways: tuple[tuple[list[float], Callable[[], None]], ...] = (
             (reference, lambda: _kept(shell)),
             (recorded, lambda: _browser(socket)),
-            (linked, link.line),
+            (unrecorded, lambda: link.line(*_line())),
         )
         for _, way in ways:
             way()
@@ -66,7 +60,7 @@ def measure(folder: Path) -> list[Row]:
         Row(
             what="terminal line, unrecorded, p50",
             unit="ms",
-            ours=linked,
+            ours=unrecorded,
             reference=reference,
             must=4,
             aim=2,
@@ -95,49 +89,3 @@ def _browser(socket: Socket) -> None:
         message = socket.receive()
         if isinstance(message, bytes):
             seen += message[21:]
-
-
-class Linked:
-    """A real agent whose server is a plain loop, on a thread of its own."""
-
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder / "linked"
-        self._folder.mkdir()
-        self._loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(target=self._loop.run_forever)
-        self._context = lying_server(self._folder)
-        self._server: Lying
-        self._session: UUID
-
-    def __enter__(self) -> "Linked":
-        self._thread.start()
-        self._server = self._wait(self._context.__aenter__())
-        self._session = self._wait(self._server.agreed())
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        logging.disable(logging.ERROR)  # the agent is killed: its server says so
-        self._wait(self._context.__aexit__(None, None, None))
-        logging.disable(logging.NOTSET)
-        self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join()
-        self._loop.close()
-
-    def _wait(self, work: object) -> object:  # type: ignore[misc]
-        return asyncio.run_coroutine_threadsafe(work, self._loop).result(30)  # type: ignore[arg-type]
-
-    def line(self) -> None:
-        """Type a line and wait for its answer."""
-        self._wait(self._line())
-
-    async def _line(self) -> None:
-        line, answer = _line()
-        server = self._server
-        server.said.clear()
-
-        def back() -> bool:
-            return answer in b"".join(frame.data for frame in server.said if isinstance(frame, f.Output))
-
-        await server.say(f.Keys(session=self._session, data=line))
-        async with server.news:
-            await server.news.wait_for(back)
