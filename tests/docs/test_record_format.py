@@ -193,7 +193,7 @@ CHANGES = {
     "an event removed": ("DELETE FROM event WHERE id = (SELECT max(id) - 1 FROM event)", "missing"),
     "the end removed": ("DELETE FROM event WHERE id = (SELECT max(id) FROM event)", "missing"),
     "a root": ("UPDATE log_leaf SET root = zeroblob(32) WHERE position = 3", "checkpoint 4"),
-    "a signature": ("UPDATE checkpoint SET note = replace(note, 'A', 'B') WHERE size = 2", "checkpoint 2"),
+    "a signature": ("UPDATE checkpoint SET note = substr(note, 1, length(note) - 8) || CASE substr(note, length(note) - 7, 1) WHEN 'A' THEN 'B' ELSE 'A' END || substr(note, length(note) - 6) WHERE size = 2", "checkpoint 2"),
     "a checkpoint removed": ("DELETE FROM checkpoint WHERE size = (SELECT max(size) FROM checkpoint)", "never signed"),
 }  # fmt: skip
 
