@@ -5,6 +5,7 @@ import json
 import os
 import re
 import signal
+import ssl
 import subprocess
 import sys
 import time
@@ -19,6 +20,7 @@ import httpx2
 
 T = TypeVar("T")
 PATIENCE = 20.0
+TLS = ssl.create_default_context()  # made once: it takes longer than a request
 
 
 def until(found: Callable[[], T | None], what: str, patience: float = PATIENCE) -> T:
@@ -46,7 +48,7 @@ class Person:
     def call(self, method: str, path: str, **more: Any) -> httpx2.Response:
         """Call the API as this person."""
         headers = {"authorization": f"Bearer {self.token}"}
-        return httpx2.request(method, self.base + path, headers=headers, timeout=30, **more)
+        return httpx2.request(method, self.base + path, headers=headers, timeout=30, verify=TLS, **more)
 
     def get(self, path: str) -> Any:
         """Return what the API shows."""
@@ -66,16 +68,22 @@ class Browser:
 
     def __init__(self, url: str) -> None:
         self.url = url
-        self.client = httpx2.Client(base_url=url, follow_redirects=True, timeout=30, headers={"accept": "text/html"})
+        self.client = httpx2.Client(
+            base_url=url, follow_redirects=True, timeout=30, verify=TLS, headers={"accept": "text/html"}
+        )
         weakref.finalize(self, self.client.close)
 
     def get(self, path: str) -> httpx2.Response:
         """Open a page."""
         return self.client.get(path)
 
+    def csrf(self) -> str:
+        """Return the token that this browser's forms carry."""
+        return self.client.cookies.get("caisey-csrf") or ""
+
     def post(self, path: str, **fields: str) -> httpx2.Response:
         """Send a form, as a page with a CSRF token does."""
-        token = self.client.cookies.get("caisey-csrf") or ""
+        token = self.csrf()
         return self.client.post(path, data={"_csrf_token": token, **fields})
 
 
@@ -134,7 +142,7 @@ class Device:
 
     def page(self) -> str:
         """Return the consent page."""
-        return httpx2.get(self.consent_page, timeout=10).text
+        return httpx2.get(self.consent_page, timeout=10, verify=TLS).text
 
     def asked(self) -> str:
         """Wait until somebody asks, and return the session."""
@@ -148,12 +156,15 @@ class Device:
     def answer(self, session: str, decision: str = "granted", minutes: int = 60) -> int:
         """Answer as the person at the device."""
         data = {"session": session, "decision": decision, "minutes": str(minutes)}
-        return httpx2.post(self.consent_page + "answer", data=data, headers={"origin": self.origin}, timeout=10).status_code
+        headers = {"origin": self.origin}
+        return httpx2.post(self.consent_page + "answer", data=data, headers=headers, timeout=10, verify=TLS).status_code
 
     def stop(self, session: str) -> int:
         """Press Stop."""
         headers = {"origin": self.origin}
-        return httpx2.post(self.consent_page + "stop", data={"session": session}, headers=headers, timeout=10).status_code
+        return httpx2.post(
+            self.consent_page + "stop", data={"session": session}, headers=headers, timeout=10, verify=TLS
+        ).status_code
 
 
 @dataclass

@@ -54,10 +54,13 @@ class Notices:
         return int(await t.count().where((t.tenant == tenant) & (t.member == member) & t.read_at.is_null()))
 
     @scoped
-    async def mark_read(self, tenant: UUID, member: UUID, notice: UUID | None, now: int) -> None:
-        """Mark one notice, or all, as read."""
+    async def mark_read(self, tenant: UUID, member: UUID, notice: UUID | None, now: int) -> bool:
+        """Mark one notice, or all, as read; False if the member has no such notice."""
         t = NoticeTable
-        wanted = (t.tenant == tenant) & (t.member == member) & t.read_at.is_null()
+        wanted = (t.tenant == tenant) & (t.member == member)
         if notice is not None:
             wanted &= t.id == notice
-        await t.update({t.read_at: now}).where(wanted).run()
+            if not await t.exists().where(wanted):
+                return False
+        await t.update({t.read_at: now}).where(wanted & t.read_at.is_null()).run()
+        return True

@@ -10,6 +10,7 @@ from caisey_core.domain.roles import Member
 from caisey_core.live.news import News
 from caisey_core.plugin_host.host import PluginFault
 from caisey_core.services.house import House, log
+from caisey_core.services.outcomes import NOT_FOUND
 from caisey_core.services.views import NoticeView
 from caisey_hookspecs import Delivery, Notice, Notifier, Rejected, Unavailable
 
@@ -91,5 +92,5 @@ async def unread(house: House, member: Member) -> int:
 
 async def read(house: House, member: Member, notice: UUID | None) -> Refused | None:
     """Mark one notice, or all, as read."""
-    await house.catalogue.notices.mark_read(member.tenant, member.id, notice, house.clock.now())
-    return None
+    known = await house.catalogue.notices.mark_read(member.tenant, member.id, notice, house.clock.now())
+    return None if known else NOT_FOUND

@@ -155,9 +155,10 @@ async def output(house: House, member: Member, session: UUID, command: UUID) -> 
         return refused
     if await card(house, member, session) is None:
         return NOT_FOUND
-    kept = bytearray()
+    kept, known = bytearray(), False
     async for row in rows_of(house, member.tenant, session):
         event = e.decode(row.event)
+        known = known or (isinstance(event, e.CommandAccepted) and event.command == command)
         if isinstance(event, e.OutputReceived) and event.command == command and row.disclosure is not None:
             kept += row.disclosure.texts[0]
-    return bytes(kept)
+    return bytes(kept) if known else NOT_FOUND
