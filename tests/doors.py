@@ -106,6 +106,10 @@ class Server:
         until(lambda: ready.exists() or process.poll() is not None, "the server")
         self.url = json.loads(ready.read_text())["url"]
 
+    def log(self) -> str:
+        """Return what the server said."""
+        return self.data.with_name(self.data.name + ".log").read_text()
+
     def stop(self) -> int:
         """Press Ctrl-C."""
         assert self.process is not None

@@ -72,10 +72,10 @@ async def _handshake(socket: WebSocket[Any, Any, Any], house: House) -> RosterDe
                 socket, f.CLOSE_REMOVED, "This device was removed.", "Enrol it again if it should come back.", final=True
             )
         else:
-            await _refuse(socket, f.CLOSE_NOT_YOU, "This device is not known here.", "Enrol it again.", final=True)
+            await _unknown(socket)
         return None
     if not _proves(device.key, nonce, house, proof):
-        await _refuse(socket, f.CLOSE_NOT_YOU, "The key is not this device's.", "Enrol it again.", final=True)
+        await _unknown(socket)
         return None
     if house.record.held or house.closing.is_set():
         await _refuse(socket, 1013, "The server cannot record now.", "", retry_after_seconds=2.0)
@@ -85,6 +85,11 @@ async def _handshake(socket: WebSocket[Any, Any, Any], house: House) -> RosterDe
     connection = Connection(sender(socket))
     line.connect(connection, proof.epoch, proof.received)
     return device
+
+
+async def _unknown(socket: WebSocket[Any, Any, Any]) -> None:
+    """Refuse a wrong key and an id of nobody in the same words: who holds no key learns of no device."""
+    await _refuse(socket, f.CLOSE_NOT_YOU, "This device is not known here by this key.", "Enrol it again.", final=True)
 
 
 def _proves(key: bytes, nonce: bytes, house: House, proof: f.Prove) -> bool:

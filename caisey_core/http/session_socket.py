@@ -26,6 +26,7 @@ from caisey_core.services.house import House
 from caisey_core.services.outcomes import NOT_FOUND
 
 HISTORY = 256 * 1024  # bytes of output shown again to a browser that comes new
+LAST_POSITION = (1 << 32) - 1  # output is sent with its position in four bytes
 CLOSE_NOT_YOURS = 4404
 CLOSE_BAD_MESSAGE = 4400
 CLOSE_RESYNC = 4410
@@ -113,7 +114,7 @@ async def _catch_up(
     socket: WebSocket[Any, Any, Any], house: House, member: Member, session: UUID, after: int, watcher: Watcher
 ) -> int:
     """Send the output that the browser lacks, then let the watcher hear what comes; nothing falls between the two."""
-    if after < 0:
+    if not 0 <= after <= LAST_POSITION:
         position = await _recent(socket, house, member, session)
     else:
         position = after

@@ -85,4 +85,8 @@ def same_origin(house: House, connection: Connection) -> bool:
     origin = connection.headers.get("origin")
     if origin is None:
         return False
-    return urlsplit(origin).netloc == connection.headers.get("host") or origin == house.config.url
+    try:
+        place = urlsplit(origin).netloc
+    except ValueError:  # no browser sends an Origin that is no address
+        return False
+    return place == connection.headers.get("host") or origin == house.config.url

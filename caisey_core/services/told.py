@@ -47,7 +47,8 @@ def latest(house: House, device: RosterDevice, frame: f.Latest) -> None:
             if (session := _session(house, device, frame.session)) is not None:
                 session.hidden_typing = not frame.visible
         case f.Receiving():
-            house.transfers.progress(frame.transfer, frame.size)
+            if _session(house, device, frame.session) is not None:
+                house.transfers.progress(frame.session, frame.transfer, frame.size)
 
 
 def numbered(house: House, device: RosterDevice, number: int, frame: f.ToServer) -> None:
@@ -55,13 +56,13 @@ def numbered(house: House, device: RosterDevice, number: int, frame: f.ToServer)
     link = house.live.links.of(device.id)
     if number <= link.received:
         return
-    if isinstance(frame, f.FileChunk):
-        house.transfers.chunk(frame)
-        link.arrived(number, None)
-        return
     session = _session(house, device, frame.session)
     if session is None:
         link.arrived(number, None)  # sealed, or never ours: there is nowhere to write it
+        return
+    if isinstance(frame, f.FileChunk):
+        house.transfers.chunk(frame)
+        link.arrived(number, None)
         return
     if isinstance(frame, f.SessionClosed):
         session.closed_by_device = True
@@ -95,12 +96,12 @@ def _session(house: House, device: RosterDevice, session: UUID) -> OpenSession |
 def _aftermath(house: House, session: OpenSession, event: e.SessionEvent) -> None:
     match event:
         case e.TransferFinished():
-            house.transfers.finished(event.transfer, event.content)
+            house.transfers.finished(session.id, event.transfer, event.content)
         case e.TransferFailed():
-            house.transfers.failed(event.transfer, event.reason)
+            house.transfers.failed(session.id, event.transfer, event.reason)
         case e.NotRun():
             if event.subject is not None:
-                house.transfers.failed(event.subject, event.reason)
+                house.transfers.failed(session.id, event.subject, event.reason)
         case e.ConsentDenied() | e.ConsentWithdrawn():
             house.transfers.end_of(session.id)
 

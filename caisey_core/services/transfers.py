@@ -63,45 +63,51 @@ class Transfers:
         """Return where a transfer's content lies."""
         return self._folder / str(transfer)
 
-    def progress(self, transfer: UUID, size: int) -> None:
+    def _of(self, session: UUID, transfer: UUID) -> Moving | None:
+        """Return a session's transfer: ids of others, which a device may name, are nobody's here."""
+        moving = self.moving.get(transfer)
+        return moving if moving is not None and moving.session.id == session else None
+
+    def progress(self, session: UUID, transfer: UUID, size: int) -> None:
         """The device wrote this much of an upload."""
-        if (moving := self.moving.get(transfer)) is not None:
+        if (moving := self._of(session, transfer)) is not None:
             moving.card = replace(moving.card, done=size)
             moving.wake.set()
             self._show(moving, seldom=True)
 
     def chunk(self, frame: f.FileChunk) -> None:
         """The device sent a piece of a download; what does not fit its announcement is dropped, the hash will tell."""
-        moving = self.moving.get(frame.transfer)
-        if moving is None or moving.session.id != frame.session or frame.offset != moving.card.done:
+        moving = self._of(frame.session, frame.transfer)
+        if moving is None or frame.offset != moving.card.done:
             return
         if frame.offset + len(frame.data) > self._house.config.largest_file_bytes:
-            self.failed(frame.transfer, "The file is larger than the limit.")
+            self.failed(frame.session, frame.transfer, "The file is larger than the limit.")
             return
         with moving.file.open("ab") as file:
             file.write(frame.data)
         moving.card = replace(moving.card, done=frame.offset + len(frame.data))
         self._show(moving, seldom=True)
 
-    def finished(self, transfer: UUID, content: bytes) -> None:
+    def finished(self, session: UUID, transfer: UUID, content: bytes) -> None:
         """The device signed a receipt: all bytes are there, on either side."""
-        if (moving := self.moving.pop(transfer, None)) is None:
+        if (moving := self._of(session, transfer)) is None:
             return
         if moving.card.direction == "download":
             arrived = hashlib.sha256(moving.file.read_bytes() if moving.file.exists() else b"").digest()
             if arrived != content:
-                self.moving[transfer] = moving
-                self.failed(transfer, "What arrived is not what the device signed for.")
+                self.failed(session, transfer, "What arrived is not what the device signed for.")
                 return
             size = moving.file.stat().st_size if moving.file.exists() else 0
             moving.file.touch()
             moving.card = replace(moving.card, size=size, content=content.hex())
+        del self.moving[transfer]
         moving.card = replace(moving.card, state="finished", done=moving.card.size)
         self._end(moving, keep=moving.card.direction == "download")
 
-    def failed(self, transfer: UUID, reason: str, state: str = "failed") -> None:
+    def failed(self, session: UUID, transfer: UUID, reason: str, state: str = "failed") -> None:
         """A transfer ended without success."""
-        if (moving := self.moving.pop(transfer, None)) is not None:
+        if (moving := self._of(session, transfer)) is not None:
+            del self.moving[transfer]
             moving.card = replace(moving.card, state="cancelled" if state == "cancelled" else "failed", reason=reason)
             self._end(moving, keep=False)
 
@@ -109,7 +115,7 @@ class Transfers:
         """Stop what moves in a session, and destroy what lies here of it once it is sealed."""
         for transfer, moving in list(self.moving.items()):
             if moving.session.id == session:
-                self.failed(transfer, "The session ended.", "cancelled")
+                self.failed(session, transfer, "The session ended.", "cancelled")
         for transfer, moving in list(self._finished.items()):
             if moving.session.id == session:
                 moving.file.unlink(missing_ok=True)
@@ -272,7 +278,7 @@ async def cancel(house: House, member: Member, session: UUID, transfer: UUID) ->
     if (refused := await durable(ticket)) is not None:
         return refused
     house.live.links.of(opened.device).send(f.CancelTransfer(session=session, transfer=transfer))
-    house.transfers.failed(transfer, f"Stopped by {member.name}.", "cancelled")
+    house.transfers.failed(session, transfer, f"Stopped by {member.name}.", "cancelled")
     return None
 
 
