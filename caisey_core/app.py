@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import os
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -12,10 +12,10 @@ import msgspec
 from litestar import Litestar, Request, Response, Router
 from litestar.config.csrf import CSRFConfig
 from litestar.di import Provide
-from litestar.enums import ScopeType
+from litestar.handlers import BaseRouteHandler
 from litestar.openapi.config import OpenAPIConfig
 from litestar.openapi.plugins import JsonRenderPlugin
-from litestar.types import ASGIApp, Message, Receive, Scope, Send
+from litestar.types import Message, Scope
 
 from caisey_core import __version__
 from caisey_core.catalogue.catalogue import Catalogue
@@ -25,7 +25,7 @@ from caisey_core.domain.assignment import Assignment
 from caisey_core.domain.roles import Member
 from caisey_core.http import agent, api, files, pages, problems, session_socket, sign_in, static
 from caisey_core.http.rendering import error_page, template_config
-from caisey_core.http.who import member_of_api, member_of_page
+from caisey_core.http.who import Connection, csrf_cookie_name, member_of_api, member_of_page
 from caisey_core.plugin_host.host import PluginHost
 from caisey_core.record.keys import MasterKey
 from caisey_core.record.sqlite import SqliteStore
@@ -161,22 +161,27 @@ def make_app(house: House) -> Litestar:
             await asyncio.gather(*tasks, return_exceptions=True)
             await close_house(house)
 
-    async def page_member(request: Request[Any, Any, Any]) -> Member:
-        return await member_of_page(house, request)
+    async def by_cookie(connection: Connection, _: BaseRouteHandler) -> None:
+        connection.scope["state"]["member"] = await member_of_page(house, connection)
 
-    async def api_member(request: Request[Any, Any, Any]) -> Member:
-        return await member_of_api(house, request)
+    async def by_token(connection: Connection, _: BaseRouteHandler) -> None:
+        connection.scope["state"]["member"] = await member_of_api(house, connection)
+
+    def member(request: Request[Any, Any, Any]) -> Member:
+        found: Member = request.scope["state"]["member"]
+        return found
 
     def on_error(request: Request[Any, Any, Any], error: Exception) -> Response[Any]:
         refused = problems.refusal_of(error)
-        request_id = problems.request_id_of(request)
+        request_id = problems.request_id_of(request.scope)
         if refused.status >= 500 and not isinstance(error, problems.RefusedError):
-            log.error("request failed", path=request.url.path, request_id=request_id, exc_info=error)
+            log.error("request failed", route=request.scope.get("path_template", ""), request_id=request_id, exc_info=error)
         if "text/html" in request.headers.get("accept", ""):
             return error_page(house, request, refused, request_id)
         return problems.problem_response(refused, request_id)
 
-    by_cookie = {"member": Provide(page_member)}
+    # Guards run before anything that was sent is read: a stranger is told to sign in, whatever it was
+    members_only = {"member": Provide(member, sync_to_thread=False)}
     csrf_secret = _csrf_secret(house.folder)
     return Litestar(
         route_handlers=[
@@ -186,12 +191,16 @@ def make_app(house: House) -> Litestar:
             *sign_in.handlers,
             static.serve,
             Router(
-                "/t/{tenant:str}", route_handlers=[sign_in.sign_out, *files.handlers, *pages.handlers], dependencies=by_cookie
+                "/t/{tenant:str}",
+                route_handlers=[sign_in.sign_out, *files.handlers, *pages.handlers],
+                guards=[by_cookie],
+                dependencies=members_only,
             ),
             Router(
                 "/api/v1/t/{tenant:str}",
                 route_handlers=[*api.handlers, *files.handlers],
-                dependencies={"member": Provide(api_member)},
+                guards=[by_token],
+                dependencies=members_only,
                 opt={"exclude_from_csrf": True},
             ),
             *pages.public_handlers,
@@ -199,12 +208,12 @@ def make_app(house: House) -> Litestar:
         dependencies={"house": Provide(lambda: house, sync_to_thread=False, use_cache=True)},
         logging_config=None,
         lifespan=[running],
-        middleware=[outermost],
+        before_send=[headers_of(house.config.secure)],
         exception_handlers={Exception: on_error},
         template_config=template_config(house),
         csrf_config=CSRFConfig(
             secret=csrf_secret,
-            cookie_name="caisey-csrf",
+            cookie_name=csrf_cookie_name(house.config),
             cookie_secure=house.config.secure,
             exclude_from_csrf_key="exclude_from_csrf",
         ),
@@ -223,27 +232,23 @@ def _csrf_secret(folder: Path) -> str:
     return path.read_bytes().hex()
 
 
-def outermost(app: ASGIApp) -> ASGIApp:
-    """Give each request an id and each answer its security headers."""
+def headers_of(secure: bool) -> Callable[[Message, Scope], Awaitable[None]]:
+    """Return the hook that gives each answer, errors of the routing too, its security headers and the request's id.
 
-    async def middleware(scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != ScopeType.HTTP:
-            await app(scope, receive, send)
-            return
-        request_id = os.urandom(8).hex()
-        scope.setdefault("state", {})["request_id"] = request_id
+    Over TLS, browsers are told to come by TLS only from then on.
+    """
+    wanted = {**SECURITY_HEADERS, "content-security-policy": POLICY, "cache-control": "no-store"}
+    if secure:
+        wanted["strict-transport-security"] = "max-age=31536000"
+    always = [(name.encode(), value.encode()) for name, value in wanted.items()]
 
-        async def with_headers(message: Message) -> None:
-            if message["type"] == "http.response.start":
-                headers = list(message["headers"])
-                names = {name.lower() for name, _ in headers}
-                wanted = {**SECURITY_HEADERS, "content-security-policy": POLICY, "x-request-id": request_id}
-                headers += [(k.encode(), v.encode()) for k, v in wanted.items() if k.encode() not in names]
-                if b"cache-control" not in names:
-                    headers.append((b"cache-control", b"no-store"))
-                message["headers"] = headers
-            await send(message)
+    async def before_send(message: Message, scope: Scope) -> None:
+        if message["type"] == "http.response.start":
+            names = {name.lower() for name, _ in message["headers"]}
+            message["headers"] = [
+                *message["headers"],
+                *(header for header in always if header[0] not in names),
+                (b"x-request-id", problems.request_id_of(scope).encode()),
+            ]
 
-        await app(scope, receive, with_headers)
-
-    return middleware
+    return before_send

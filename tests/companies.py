@@ -128,8 +128,8 @@ class Companies:
 
     @property
     def url(self) -> str:
-        """Where it is served."""
-        return self.server.url
+        """Where it listens, whatever address people are told."""
+        return f"http://127.0.0.1:{self.server.port}" if self.server.port else self.server.url
 
     def start_device(self, company: Company, name: str, client: str) -> Device:
         """Enrol a real agent and run it."""
@@ -232,12 +232,12 @@ async def _make(data: Path, config: Config) -> tuple[Company, Company]:
 def two_companies(data: Path, **settings: Any) -> Iterator[Companies]:
     """Serve a data folder with two companies for a while."""
     acme, bolt = asyncio.run(_make(data, Config(**settings)))
-    server = Server(data)
+    server = Server(data, port=settings.get("port", 0))
     server.start()
+    made = Companies(server, acme, bolt)
     for company in (acme, bolt):
         for person in company.people.values():
-            person.base = f"{server.url}/api/v1/t/{company.slug}"
-    made = Companies(server, acme, bolt)
+            person.base = f"{made.url}/api/v1/t/{company.slug}"
     try:
         yield made
     finally:

@@ -104,7 +104,7 @@ async def output(
         "content-security-policy": "sandbox; default-src 'none'",
         "content-disposition": f'attachment; filename="output-{command}.txt"',
     }
-    return Response(found, media_type="text/plain; charset=utf-8", headers=headers)
+    return Response(found, media_type="text/plain", headers=headers)
 
 
 handlers = [upload, download, cancel, fetch, output]

@@ -1,11 +1,12 @@
 """Refusals as RFC 9457 problem details."""
 
-from typing import Any
+import os
 
 import msgspec
 import structlog
-from litestar import Request, Response
+from litestar import Response
 from litestar.exceptions import HTTPException
+from litestar.types import Scope
 from msgspec import Struct
 
 from caisey_core.domain.refused import Refused
@@ -47,9 +48,9 @@ class RefusedError(Exception):
         self.refused = refused
 
 
-def request_id_of(request: Request[Any, Any, Any]) -> str:
-    """Return the id under which this request is in the log."""
-    return str(request.scope.get("state", {}).get("request_id", ""))
+def request_id_of(scope: Scope) -> str:
+    """Return the id under which this request is in the log; made when it is first asked for."""
+    return str(scope["state"].setdefault("request_id", os.urandom(8).hex()))
 
 
 def problem_of(refused: Refused, request_id: str) -> Problem:

@@ -96,7 +96,7 @@ def html(request: AnyRequest, text: str, status: int = 200, headers: dict[str, s
     if len(body) > _WORTH_PACKING and "gzip" in request.headers.get("accept-encoding", ""):
         body = gzip.compress(body, _PACK_LEVEL, mtime=0)
         given["content-encoding"] = "gzip"
-    return Response(body, status_code=status, media_type="text/html; charset=utf-8", headers=given)
+    return Response(body, status_code=status, media_type="text/html", headers=given)
 
 
 async def page(

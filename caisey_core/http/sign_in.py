@@ -11,7 +11,7 @@ from litestar.status_codes import HTTP_303_SEE_OTHER
 from caisey_core.domain.refused import Refused
 from caisey_core.domain.roles import Member
 from caisey_core.http.problems import RefusedError
-from caisey_core.http.who import address_of, cookie_name, session_cookie, signed_in
+from caisey_core.http.who import address_of, browser_of, session_cookie, signed_in
 from caisey_core.services import sign_in
 from caisey_core.services.house import House
 from caisey_core.services.members import WORKERS
@@ -45,7 +45,7 @@ async def use_link(request: Request[Any, Any, Any], token: FromPath[str], house:
 
 
 async def _use(request: Request[Any, Any, Any], token: str, house: House) -> Redirect:
-    outcome = await sign_in.by_link(house, token, address_of(request))
+    outcome = await sign_in.by_link(house, token, address_of(request), browser_of(house.config, request))
     if isinstance(outcome, Refused):
         raise RefusedError(outcome)
     # whoever came by a one-time link needs a way back in
@@ -55,7 +55,7 @@ async def _use(request: Request[Any, Any, Any], token: str, house: House) -> Red
 @post("/sign-out")
 async def sign_out(request: Request[Any, Any, Any], member: NamedDependency[Member], house: NamedDependency[House]) -> Redirect:
     """Sign this browser out."""
-    await sign_in.sign_out(house, member, request.cookies.get(cookie_name(house.config), ""))
+    await sign_in.sign_out(house, member, browser_of(house.config, request))
     return Redirect(
         f"/t/{member.tenant_slug}/sign-in", status_code=HTTP_303_SEE_OTHER, cookies=[session_cookie(house.config, "")]
     )

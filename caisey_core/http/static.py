@@ -16,7 +16,7 @@ from caisey_core.http.problems import RefusedError
 
 FOREVER: Final = "public, max-age=31536000, immutable"
 _PACKED: Final = frozenset({".css", ".js", ".svg", ".txt"})
-_TYPES: Final = {".js": "text/javascript; charset=utf-8", ".css": "text/css; charset=utf-8", ".woff2": "font/woff2"}
+_TYPES: Final = {".js": "text/javascript", ".css": "text/css", ".woff2": "font/woff2"}
 
 
 @dataclass(frozen=True)

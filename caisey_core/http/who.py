@@ -23,6 +23,16 @@ def cookie_name(config: Config) -> str:
     return "__Host-caisey" if config.secure else "caisey"
 
 
+def csrf_cookie_name(config: Config) -> str:
+    """Return the name of the cookie that forms are compared with; over TLS no other host can set it."""
+    return "__Host-caisey-csrf" if config.secure else "caisey-csrf"
+
+
+def browser_of(config: Config, connection: Connection) -> str:
+    """Return the token in this browser's session cookie, or an empty text."""
+    return connection.cookies.get(cookie_name(config), "")
+
+
 def session_cookie(config: Config, token: str) -> Cookie:
     """Return the cookie that keeps a browser signed in; an empty token takes it away."""
     return Cookie(
@@ -43,7 +53,7 @@ def address_of(connection: Connection) -> str:
 
 async def signed_in(house: House, connection: Connection) -> Member | None:
     """Return whose browser this is."""
-    token = connection.cookies.get(cookie_name(house.config), "")
+    token = browser_of(house.config, connection)
     return await sign_in.by_cookie(house, token) if token else None
 
 

@@ -66,9 +66,9 @@ async def begin(house: House, slug: str, address: str) -> SignInPage | Refused:
 
 
 async def complete(
-    house: House, slug: str, plugin: str, fields: tuple[tuple[str, str], ...], address: str
+    house: House, slug: str, plugin: str, fields: tuple[tuple[str, str], ...], address: str, browser: str
 ) -> SignedIn | SignInForm | Refused:
-    """Judge what a person typed. A form as answer asks again and says why."""
+    """Judge what a person typed. A form as answer asks again and says why. `browser` is the token in this browser's cookie."""
     tenant = await house.catalogue.tenants.by_slug(slug)
     if tenant is None or plugin not in await house.plugins.enabled(tenant.id, "identity"):
         return NOT_FOUND
@@ -99,10 +99,11 @@ async def complete(
     row = await house.catalogue.members.by_subject(tenant.id, plugin, said.subject)
     if row is None or not row.active:
         return Refused("You are not a member here.", "Ask an admin of your company to add you.", 403)
-    return await _let_in(house, tenant, members.member_of(tenant, row), plugin, address)
+    return await _let_in(house, tenant, members.member_of(tenant, row), plugin, address, browser)
 
 
-async def _let_in(house: House, tenant: Tenant, member: Member, way: str, address: str) -> SignedIn | Refused:
+async def _let_in(house: House, tenant: Tenant, member: Member, way: str, address: str, browser: str) -> SignedIn | Refused:
+    """Keep a browser signed in under a new token. The one that it had ends: nobody who knows it comes along."""
     token, digest = new_token()
     now = house.clock.now()
     refused = await house.journal.audit(
@@ -110,6 +111,8 @@ async def _let_in(house: House, tenant: Tenant, member: Member, way: str, addres
     )
     if refused is not None:
         return refused
+    if browser and (before := await house.catalogue.sign_ins.session_by_hash(hash_of(browser))) is not None:
+        await house.catalogue.sign_ins.delete_session(before[0], before[1].token_hash)
     await house.catalogue.sign_ins.create_session(
         tenant.id,
         BrowserSession(
@@ -140,8 +143,8 @@ async def new_link(house: House, tenant: UUID, by: Actor, member: UUID, *, reusa
     return f"{house.config.url}/sign-in/{token}"
 
 
-async def by_link(house: House, token: str, address: str) -> SignedIn | Refused:
-    """Sign in with a link. A used, expired or unknown one looks the same."""
+async def by_link(house: House, token: str, address: str, browser: str) -> SignedIn | Refused:
+    """Sign in with a link. A used, expired or unknown one looks the same. `browser` is the token in this browser's cookie."""
     found = await house.catalogue.sign_ins.use_link(hash_of(token), house.clock.now())
     if found is None:
         return LINK_USED
@@ -152,7 +155,7 @@ async def by_link(house: House, token: str, address: str) -> SignedIn | Refused:
     member = await members.by_id(house, tenant, link.member)
     if isinstance(member, Refused):
         return LINK_USED
-    return await _let_in(house, tenant, member, LINK, address)
+    return await _let_in(house, tenant, member, LINK, address, browser)
 
 
 async def by_cookie(house: House, token: str) -> Member | None:

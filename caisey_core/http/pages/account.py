@@ -10,7 +10,7 @@ from caisey_core.domain.refused import Refused
 from caisey_core.domain.roles import Member
 from caisey_core.http.forms import form
 from caisey_core.http.rendering import AnyRequest, page
-from caisey_core.http.who import cookie_name
+from caisey_core.http.who import browser_of
 from caisey_core.services import account
 from caisey_core.services.house import House
 
@@ -26,7 +26,7 @@ class NewPassword(Struct, frozen=True, kw_only=True):
 async def _shown(
     house: House, request: AnyRequest, member: Member, refused: Refused | None = None, *, done: bool = False
 ) -> Response[bytes]:
-    view = await account.page(house, member, request.cookies.get(cookie_name(house.config), ""))
+    view = await account.page(house, member, browser_of(house.config, request))
     return await page(
         house,
         request,
@@ -50,7 +50,7 @@ async def show(request: AnyRequest, house: NamedDependency[House], member: Named
 async def set_password(request: AnyRequest, house: NamedDependency[House], member: NamedDependency[Member]) -> Response[Any]:
     """Set the password; a refusal shows the form again, without what was typed: passwords never travel back."""
     typed = await form(request, NewPassword)
-    browser = request.cookies.get(cookie_name(house.config), "")
+    browser = browser_of(house.config, request)
     refused = await account.set_password(house, member, browser, typed.current, typed.password, typed.again)
     return await _shown(house, request, member, refused, done=refused is None)
 

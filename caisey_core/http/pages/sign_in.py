@@ -11,7 +11,7 @@ from caisey_core.domain.refused import Refused
 from caisey_core.http.pages.answers import given
 from caisey_core.http.rendering import AnyRequest, html, render
 from caisey_core.http.sign_in import welcome
-from caisey_core.http.who import address_of
+from caisey_core.http.who import address_of, browser_of
 from caisey_core.services import sign_in
 from caisey_core.services.house import House
 from caisey_core.services.views import SignedIn, SignInPage
@@ -39,7 +39,7 @@ async def complete(request: AnyRequest, tenant: FromPath[str], house: NamedDepen
     sent = await request.form()
     typed = tuple((name, str(value)) for name, value in sent.multi_items() if not name.startswith("_"))
     plugin, going = str(sent.get("_plugin", "")), str(sent.get("_to", ""))
-    outcome = await sign_in.complete(house, tenant, plugin, typed, address_of(request))
+    outcome = await sign_in.complete(house, tenant, plugin, typed, address_of(request), browser_of(house.config, request))
     if isinstance(outcome, SignedIn):
         return welcome(house, outcome, going)
     view = given(await sign_in.begin(house, tenant, address_of(request)))
