@@ -48,6 +48,7 @@ class Company:
     devices: dict[str, Device] = field(default_factory=dict)
     raw: dict[str, RawDevice] = field(default_factory=dict)
     browsers: dict[str, Browser] = field(default_factory=dict)
+    sessions: list[str] = field(default_factory=list)  # asked for, oldest first
 
     def browser(self, who: str) -> Browser:
         """Return this person's signed-in browser. Links work once, so each has one."""
@@ -64,7 +65,9 @@ class Company:
         """Ask for a session; returns its id."""
         identity = device if isinstance(device, UUID) else self.id_of(device)
         body = {"reason": "The printer does not print", "scopes": ["run", "files"], "duration_minutes": 60, **changes}
-        return str(self.people[by].post(f"/devices/{identity}/sessions", body)["id"])
+        session = str(self.people[by].post(f"/devices/{identity}/sessions", body)["id"])
+        self.sessions.append(session)
+        return session
 
     def id_of(self, device: str) -> UUID:
         """Return a device's id."""

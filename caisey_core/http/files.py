@@ -2,7 +2,6 @@
 
 from pathlib import PurePosixPath
 from typing import Any
-from urllib.parse import quote
 from uuid import UUID
 
 from litestar import Request, get, post
@@ -81,7 +80,7 @@ def fetch(
     name = PurePosixPath(card.path.replace("\\", "/")).name or "file"
     return File(
         path=path,
-        filename=quote(name),
+        filename=name,
         media_type="application/octet-stream",
         content_disposition_type="attachment",
         headers={"x-content-type-options": "nosniff", "cache-control": "no-store"},
