@@ -195,6 +195,7 @@ def make_app(house: House) -> Litestar:
                 route_handlers=[sign_in.sign_out, *files.handlers, *pages.handlers],
                 guards=[by_cookie],
                 dependencies=members_only,
+                include_in_schema=False,
             ),
             Router(
                 "/api/v1/t/{tenant:str}",
@@ -208,6 +209,7 @@ def make_app(house: House) -> Litestar:
         dependencies={"house": Provide(lambda: house, sync_to_thread=False, use_cache=True)},
         logging_config=None,
         lifespan=[running],
+        request_class=problems.Asked,
         before_send=[headers_of(house.config.secure)],
         exception_handlers={Exception: on_error},
         template_config=template_config(house),

@@ -40,6 +40,7 @@ class RawDevice:
     links: contextlib.ExitStack = field(default_factory=contextlib.ExitStack)
     socket: ClientConnection | None = None
     number: int = 0
+    previous: dict[UUID, bytes] = field(default_factory=dict)  # hash of each session's last receipt
     heard: list[f.FromServer] = field(default_factory=list)
 
     def enrol(self, token: str) -> httpx2.Response:
@@ -150,20 +151,21 @@ class RawDevice:
         self.settled(self.say(f.Answered(session=asked.session, answer=statement, signature=signature)))
         return asked.session
 
-    def transferred(self, session: UUID, transfer: UUID, content: bytes, size: int) -> f.TransferEnded:
-        """Return the frame that says that a transfer is complete, signed by this device."""
+    def transferred(self, session: UUID, transfer: UUID, path: str, content: bytes) -> f.TransferEnded:
+        """Return the frame that says that this device sent a file, signed by it."""
         said = msgspec.msgpack.encode(
             receipt.TransferReceipt(
                 session=session,
                 transfer=transfer,
                 direction="download",
-                path=bytes(32),
-                content=content,
-                size=size,
+                path=hashlib.sha256(path.encode()).digest(),
+                content=hashlib.sha256(content).digest(),
+                size=len(content),
                 ended_at=_now(),
-                previous=receipt.NO_RECEIPT,
+                previous=self.previous.get(session, receipt.NO_RECEIPT),
             )
         )
+        self.previous[session] = hashlib.sha256(said).digest()
         return f.TransferEnded(session=session, transfer=transfer, receipt=said, signature=receipt.sign(self.key, said))
 
     def ran(self, run: f.Run, output: bytes = b"", code: int = 0, directory: str = "/") -> None:
@@ -183,9 +185,10 @@ class RawDevice:
                 exit_code=code,
                 output=hashlib.sha256(output).digest(),
                 output_size=len(output),
-                previous=receipt.NO_RECEIPT,
+                previous=self.previous.get(run.session, receipt.NO_RECEIPT),
             )
         )
+        self.previous[run.session] = hashlib.sha256(said).digest()
         signature = receipt.sign(self.key, said)
         finished = f.Finished(session=run.session, command=run.command, receipt=said, signature=signature, directory=directory)
         self.settled(self.say(finished))

@@ -1,10 +1,12 @@
 """Refusals as RFC 9457 problem details."""
 
 import os
+from typing import Any
 
 import msgspec
 import structlog
-from litestar import Response
+from litestar import Request, Response
+from litestar.datastructures import FormMultiDict
 from litestar.exceptions import HTTPException
 from litestar.types import Scope
 from msgspec import Struct
@@ -28,6 +30,9 @@ _TITLES = {
 }
 
 
+UNREADABLE = Refused("What was sent cannot be read.", "Correct the input and send it again.", 422)
+
+
 class Problem(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """RFC 9457 members, and ours: what to do, which input, and the id to quote to the operator."""
 
@@ -38,6 +43,24 @@ class Problem(Struct, frozen=True, kw_only=True, omit_defaults=True):
     what_to_do: str = ""
     field: str = ""
     request_id: str = ""
+
+
+class Asked(Request[Any, Any, Any]):
+    """A request whose body is decoded in words: bytes that break the decoders are the sender's mistake, not the server's."""
+
+    async def json(self) -> Any:
+        """Return the JSON. Raises the refusal of what is none."""
+        try:
+            return await super().json()
+        except (RecursionError, UnicodeDecodeError):
+            raise RefusedError(UNREADABLE) from None
+
+    async def form(self) -> FormMultiDict:
+        """Return the form. Raises the refusal of what is none."""
+        try:
+            return await super().form()
+        except (LookupError, ValueError):
+            raise RefusedError(UNREADABLE) from None
 
 
 class RefusedError(Exception):

@@ -29,7 +29,7 @@ def welcome(house: House, signed: SignedIn, to: str = "") -> Redirect:
     return Redirect(path, status_code=HTTP_303_SEE_OTHER, cookies=[session_cookie(house.config, signed.token)])
 
 
-@get("/sign-in/{token:str}")
+@get("/sign-in/{token:str}", include_in_schema=False)
 async def link(request: Request[Any, Any, Any], token: FromPath[str], house: NamedDependency[House]) -> Redirect | Template:
     """Open a sign-in link. A reusable one (demonstration) signs in at once; a one-time one asks for a click, so that a mail
     scanner that follows links does not use it up."""
@@ -38,7 +38,7 @@ async def link(request: Request[Any, Any, Any], token: FromPath[str], house: Nam
     return Template("sign_in_link.html", context={"token": token})
 
 
-@post("/sign-in/{token:str}")
+@post("/sign-in/{token:str}", include_in_schema=False)
 async def use_link(request: Request[Any, Any, Any], token: FromPath[str], house: NamedDependency[House]) -> Redirect:
     """Use a sign-in link."""
     return await _use(request, token, house)
@@ -61,7 +61,7 @@ async def sign_out(request: Request[Any, Any, Any], member: NamedDependency[Memb
     )
 
 
-@get("/")
+@get("/", include_in_schema=False)
 async def root(request: Request[Any, Any, Any], house: NamedDependency[House]) -> Redirect:
     """Send people where they belong: home, or to the sign-in page."""
     member = await signed_in(house, request)

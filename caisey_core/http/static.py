@@ -63,7 +63,7 @@ def assets() -> Assets:
     return Assets(digest.hexdigest()[:16], files)
 
 
-@get("/static/{version:str}/{path:path}", sync_to_thread=False)
+@get("/static/{version:str}/{path:path}", sync_to_thread=False, include_in_schema=False)
 def serve(request: Request[Any, Any, Any], version: FromPath[str], path: FromPath[str]) -> Response[bytes]:
     """Serve one file; for a year under its own version, once under that of a page from before an update."""
     asset = assets().files.get(path.removeprefix("/"))

@@ -18,6 +18,7 @@ from caisey_core.services.outcomes import NOT_FOUND, bad_input, device_of
 from caisey_core.services.views import AssignmentView, QueuePage
 
 MOST_AT_ONCE = 500
+LATEST_DUE_US = 10 * 366 * 86_400 * 1_000_000  # from now, either way: pages show calendars, not geology
 
 
 async def assign(
@@ -44,6 +45,8 @@ async def assign(
         return bad_input("technicians", "No technician is chosen.", "Choose at least one.")
     if not 1 <= len(reason) <= 500:
         return bad_input("reason", "The reason is missing or longer than 500 characters.", "Say what is to be done.")
+    if due_at is not None and abs(due_at - house.clock.now()) > LATEST_DUE_US:
+        return bad_input("due_at", "The due time is more than ten years away.", "Choose a nearer one.")
     found: list[RosterDevice] = []
     for device in dict.fromkeys(devices):
         one = device_of(house, member, device)

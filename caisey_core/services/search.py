@@ -6,11 +6,12 @@ from caisey_core.services.house import House
 from caisey_core.services.views import Hit
 
 MOST_EACH = 8
+MOST_WORDS = 10
 
 
 async def find(house: House, member: Member, q: str) -> tuple[Hit, ...]:
     """Return what matches every word, within the member's reach: devices first."""
-    words = q.lower().split()
+    words = q.lower().split()[:MOST_WORDS]
     if not words:
         return ()
     base = f"/t/{member.tenant_slug}"

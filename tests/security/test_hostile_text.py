@@ -1,6 +1,5 @@
 """Text that wants to be markup, or more: shown as text on every page, in every stream, on the device, and in downloads."""
 
-import hashlib
 import re
 from html.parser import HTMLParser
 from urllib.parse import unquote
@@ -207,7 +206,7 @@ def test_a_file_keeps_its_name(companies: Companies, company: Company) -> None:
     for name in ("a b.txt", 'quote".txt', "naïve 漢字.txt", "semi;colon=.txt", "x\r\nset-cookie: a=b.txt"):
         transfer = tom.post(f"/sessions/{session}/files/download", {"path": f"/tmp/{name}"})["id"]
         asked = device.hear(f.GetFile)
-        device.settled(device.say(device.transferred(asked.session, asked.transfer, hashlib.sha256(b"").digest(), 0)))
+        device.settled(device.say(device.transferred(asked.session, asked.transfer, asked.path, b"")))
         answer = tom.call("GET", f"/sessions/{session}/files/{transfer}")
         assert answer.status_code == 200, answer.text
         assert "set-cookie" not in answer.headers
@@ -215,6 +214,34 @@ def test_a_file_keeps_its_name(companies: Companies, company: Company) -> None:
         found = re.fullmatch(r"attachment; filename(?:\*=utf-8'')?=?\"?([^\"]+)\"?", said, re.I)
         assert found is not None, said
         assert unquote(found.group(1)) == name, said
+
+
+@pytest.mark.parametrize("number", [float("inf"), float("-inf"), float("nan"), 1e308, -1.0])
+def test_numbers_that_no_machine_has(companies: Companies, company: Company, number: float) -> None:
+    """A device that lies about itself spoils no page: not its own, not the list, not the search."""
+    size = -(2**63) if number < 0 else 2**63 - 1
+    liar = companies.raw_device(
+        company,
+        f"LIAR {number}",
+        "Harbor",
+        uptime_seconds=number,
+        disk_total_bytes=size,
+        disk_free_bytes=size,
+        memory_total_bytes=0,
+        memory_available_bytes=size,
+        user="u" * 100_000,
+        system="s" * 100_000,
+        addresses=("a" * 1000,) * 100,
+    )
+    browser = company.browser("admin")
+    for page in ("", "search?q=liar", f"devices/{liar.id}"):
+        answer = browser.get(f"/t/acme-msp/{page}")
+        assert answer.status_code == 200, page
+        assert "u" * 1000 not in answer.text
+        assert "s" * 1000 not in answer.text
+        if "html" in answer.headers["content-type"]:
+            read(answer.text)
+    assert company.people["admin"].call("GET", f"/devices/{liar.id}").status_code == 200
 
 
 def test_the_person_at_a_device_reads_text(companies: Companies, company: Company) -> None:

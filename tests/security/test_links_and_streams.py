@@ -1,6 +1,5 @@
 """What stays open: browsers' sockets and event streams, and the devices' links. None of them reaches over the wall."""
 
-import hashlib
 import json
 import threading
 from collections.abc import Iterator
@@ -265,7 +264,7 @@ def test_a_device_speaks_for_itself_only(companies: Companies, acme: Stage, bolt
     command = UUID(acme.ids["command"])
     for session in (theirs, mine):
         thief.say(f.FileChunk(session=theirs, transfer=moving, offset=0, data=b"forged"))
-        thief.say(thief.transferred(session, moving, bytes(32), 6))
+        thief.say(thief.transferred(session, moving, "/etc/passwd", b"forged"))
         thief.say(f.TransferFailed(session=session, transfer=moving, reason="forged"))
         thief.say(f.NotRun(session=session, subject=moving, reason="forged"))
         thief.say(f.Output(session=session, command=command, data=b"forged"))
@@ -277,7 +276,7 @@ def test_a_device_speaks_for_itself_only(companies: Companies, acme: Stage, bolt
     assert acme.company.card(str(theirs))["state"] == "active"
     device = acme.company.raw["DESK"]
     device.say(f.FileChunk(session=asked.session, transfer=moving, offset=0, data=FILE))
-    device.settled(device.say(device.transferred(asked.session, moving, hashlib.sha256(FILE).digest(), len(FILE))))
+    device.settled(device.say(device.transferred(asked.session, moving, asked.path, FILE)))
     acme.company.transfer(str(theirs), str(moving), "finished")
     assert tom.call("GET", f"/sessions/{theirs}/files/{moving}").content == FILE
 

@@ -14,6 +14,7 @@ from caisey_core.domain.refused import Refused
 from caisey_core.domain.roles import May, Member
 from caisey_core.http.forms import form, query
 from caisey_core.http.pages.answers import Done, Step, answer, given, unless
+from caisey_core.http.problems import RefusedError
 from caisey_core.http.rendering import AnyRequest, html, page, render
 from caisey_core.services import audit, audit_export, clients, erasure, installers, members, plugins
 from caisey_core.services.house import House
@@ -33,6 +34,15 @@ class Installer(Struct, frozen=True, kw_only=True):
     uses: int | None = None
 
 
+class InstallerForm(Struct, frozen=True, kw_only=True):
+    """The same as it was typed, to be shown again where it cannot be understood."""
+
+    client: str = ""
+    device_name: str = ""
+    expires_hours: str = ""
+    uses: str = ""
+
+
 class Person(Struct, frozen=True, kw_only=True):
     """What was typed for a new member."""
 
@@ -41,7 +51,7 @@ class Person(Struct, frozen=True, kw_only=True):
     role: str = "technician"
 
 
-DAY = Installer(expires_hours=24)
+DAY = InstallerForm(expires_hours="24")
 
 
 async def _clients(
@@ -94,7 +104,7 @@ async def _enrolment(
     house: House,
     request: AnyRequest,
     member: Member,
-    typed: Installer = DAY,
+    typed: InstallerForm = DAY,
     refused: Refused | None = None,
     made: NewInstaller | None = None,
 ) -> Response[bytes]:
@@ -127,8 +137,12 @@ async def create_installer(
     request: AnyRequest, house: NamedDependency[House], member: NamedDependency[Member]
 ) -> Response[bytes]:
     """Make an installer; its token is in this answer only."""
-    typed = await form(request, Installer)
-    outcome = await installers.create(house, member, typed.client, typed.device_name, typed.expires_hours, typed.uses)
+    typed = await form(request, InstallerForm)
+    try:
+        wanted = await form(request, Installer)
+    except RefusedError as error:
+        return await _enrolment(house, request, member, typed, error.refused)
+    outcome = await installers.create(house, member, wanted.client, wanted.device_name, wanted.expires_hours, wanted.uses)
     if isinstance(outcome, Refused):
         return await _enrolment(house, request, member, typed, outcome)
     return await _enrolment(house, request, member, made=outcome)

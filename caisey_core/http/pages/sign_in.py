@@ -25,7 +25,7 @@ def _shown(
     return html(request, text, refused.status if refused else 200, headers)
 
 
-@get("/t/{tenant:str}/sign-in")
+@get("/t/{tenant:str}/sign-in", include_in_schema=False)
 async def show(
     request: AnyRequest, tenant: FromPath[str], house: NamedDependency[House], to: FromQuery[str] = ""
 ) -> Response[bytes]:
@@ -33,7 +33,7 @@ async def show(
     return _shown(request, given(await sign_in.begin(house, tenant, address_of(request))), to)
 
 
-@post("/t/{tenant:str}/sign-in", status_code=200)
+@post("/t/{tenant:str}/sign-in", status_code=200, include_in_schema=False)
 async def complete(request: AnyRequest, tenant: FromPath[str], house: NamedDependency[House]) -> Response[Any]:
     """Judge what was typed; a wrong try shows the form again with all but the password."""
     sent = await request.form()
