@@ -43,13 +43,13 @@ class RawDevice:
     previous: dict[UUID, bytes] = field(default_factory=dict)  # hash of each session's last receipt
     heard: list[f.FromServer] = field(default_factory=list)
 
-    def enrol(self, token: str) -> httpx2.Response:
-        """Enrol with an installer's token."""
+    def enrol(self, token: str, signed_for: str = "") -> httpx2.Response:
+        """Enrol with an installer's token; `signed_for` is another one that the proof names."""
         public = self.key.public_key().public_bytes_raw()
         asked = {
             "token": token,
             "public_key": _text(public),
-            "proof": _text(self.key.sign(enrolment_bytes(token, public))),
+            "proof": _text(self.key.sign(enrolment_bytes(signed_for or token, public))),
             "name": self.name,
             "system": "Test OS 1",
         }
@@ -129,8 +129,8 @@ class RawDevice:
         self.links.close()
         self.socket = None
 
-    def answer(self, decision: consent.Decision = "granted", minutes: int | None = None, who: str = "somebody") -> UUID:
-        """Wait until somebody asks, show it, and answer."""
+    def answer(self, decision: consent.Decision = "granted", seconds: int | None = None, who: str = "somebody") -> UUID:
+        """Wait until somebody asks, show it, and answer; `seconds` shortens what is granted."""
         asked = self.hear(f.AskConsent)
         request = consent.decode_request(asked.request)
         self.say(f.PromptShown(session=asked.session, how="page", at=_now()))
@@ -140,7 +140,7 @@ class RawDevice:
                 request=hashlib.sha256(asked.request).digest(),
                 decision=decision,
                 scopes=request.scopes if decision == "granted" else (),
-                duration_seconds=(minutes * 60 if minutes else request.duration_seconds) if decision == "granted" else 0,
+                duration_seconds=(seconds or request.duration_seconds) if decision == "granted" else 0,
                 who=who,
                 how="page",
                 at=_now(),

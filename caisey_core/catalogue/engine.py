@@ -91,6 +91,8 @@ class _Transaction(SQLiteTransaction):
         return False
 
     async def _end(self, *, failed: bool) -> None:
+        if self._rolled_back or self._committed:  # by hand, within
+            return
         if failed:
             await self.rollback()  # type: ignore[no-untyped-call]
             return
