@@ -27,6 +27,10 @@ from caisey_agent.protocol import receipt
 PROGRESS = 256 * 1024  # bytes between two messages of progress; the server waits for them
 
 
+NO_FILE = "it is no ordinary file"
+SHOWN_PATH = 200  # characters of a path in a reason
+
+
 @contextlib.contextmanager
 def acting_as(account: str) -> Iterator[None]:
     """Use the file system as this account for a moment. Nothing may be awaited inside: the whole process acts so."""
@@ -43,6 +47,20 @@ def acting_as(account: str) -> Iterator[None]:
         os.seteuid(0)
         os.setegid(group)
         os.setgroups(groups)
+
+
+def _shown(path: Path) -> str:
+    text = str(path)
+    return text if len(text) <= SHOWN_PATH else f"…{text[-SHOWN_PATH:]}"
+
+
+def _open(path: Path) -> BinaryIO:
+    """Open a file to read. A pipe or a device would hold the whole agent, and with it the person's Stop."""
+    descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise OSError(0, NO_FILE)
+    return os.fdopen(descriptor, "rb")
 
 
 @dataclass
@@ -105,14 +123,22 @@ class Files:
         if frame.size > f.LARGEST_FILE:
             return "The file is larger than this device takes."
         try:
-            if path.is_dir():
-                return f"{path} is a folder; give a file name too."
-            if path.exists() and not frame.replace:
-                return f"{path} exists. Choose “replace”, or another name."
+            found = path.stat()
+        except FileNotFoundError:
+            found = None
+        except OSError as error:
+            return f"{_shown(path)} cannot be written: {error.strerror}."
+        if found is not None and stat.S_ISDIR(found.st_mode):
+            return f"{_shown(path)} is a folder; give a file name too."
+        if found is not None and not frame.replace:
+            return f"{_shown(path)} exists. Choose “replace”, or another name."
+        if found is not None and not stat.S_ISREG(found.st_mode):
+            return f"{_shown(path)} cannot be replaced: {NO_FILE}."
+        try:
             partial = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
             file = os.fdopen(os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600), "wb")
         except OSError as error:
-            return f"{path.parent} cannot be written: {error.strerror}."
+            return f"{_shown(path.parent)} cannot be written: {error.strerror}."
         return _Upload(frame.session, frame.path, path, partial, file, frame.size, frame.content, frame.replace)
 
     def chunk(self, frame: f.FileChunk) -> None:
@@ -185,13 +211,10 @@ class Files:
             return
         try:
             with acting_as(self._account(frame.session)):
-                opened = os.open(path, os.O_RDONLY | os.O_NONBLOCK)  # a named pipe would wait for its writer
-            with os.fdopen(opened, "rb") as file:
-                found = os.fstat(file.fileno())
-                if not stat.S_ISREG(found.st_mode):
-                    raise IsADirectoryError(0, "it is no ordinary file")
-                if found.st_size > frame.largest:
-                    self._fail(frame.session, frame.transfer, f"{path} is larger than {frame.largest >> 20} MiB.")
+                opened = _open(path)
+            with opened as file:
+                if os.fstat(file.fileno()).st_size > frame.largest:
+                    self._fail(frame.session, frame.transfer, f"{_shown(path)} is larger than {frame.largest >> 20} MiB.")
                     return
                 sha256, done = hashlib.sha256(), 0
                 while piece := file.read(f.CHUNK):
@@ -200,7 +223,7 @@ class Files:
                         return
                     done += len(piece)
                     if done > frame.largest:
-                        self._fail(frame.session, frame.transfer, f"{path} grew past {frame.largest >> 20} MiB.")
+                        self._fail(frame.session, frame.transfer, f"{_shown(path)} grew past {frame.largest >> 20} MiB.")
                         return
                     sha256.update(piece)
                     self._send(
@@ -208,7 +231,7 @@ class Files:
                     )
                     await asyncio.sleep(0)
         except OSError as error:
-            self._fail(frame.session, frame.transfer, f"{path} cannot be read: {error.strerror}.")
+            self._fail(frame.session, frame.transfer, f"{_shown(path)} cannot be read: {error.strerror}.")
             return
         self._receipt(frame.session, frame.transfer, "download", frame.path, sha256.digest(), done)
 
