@@ -6,7 +6,7 @@ from uuid import UUID
 from litestar import get, post
 from litestar.di import NamedDependency
 from litestar.params import FromPath, FromQuery, JSONBody
-from litestar.status_codes import HTTP_201_CREATED, HTTP_202_ACCEPTED
+from litestar.status_codes import HTTP_200_OK, HTTP_201_CREATED, HTTP_202_ACCEPTED
 from msgspec import Meta, Struct
 
 from caisey_core.domain.events import Priority, Resolution
@@ -130,7 +130,7 @@ async def assign(data: JSONBody[Order], member: Member_, house: House_) -> tuple
     )
 
 
-@post("/assignments/{assignment:uuid}/reassign")
+@post("/assignments/{assignment:uuid}/reassign", status_code=HTTP_200_OK)
 async def reassign(assignment: FromPath[UUID], data: JSONBody[Handover], member: Member_, house: House_) -> AssignmentView:
     """Give an assignment to another technician."""
     return or_problem(await assignments.reassign(house, member, assignment, data.technician, data.reason))
@@ -175,25 +175,25 @@ async def verify(session: FromPath[UUID], member: Member_, house: House_) -> Pro
     return or_problem(await review.page(house, member, session)).proof
 
 
-@post("/sessions/{session:uuid}/ask")
+@post("/sessions/{session:uuid}/ask", status_code=HTTP_200_OK)
 async def ask_more(session: FromPath[UUID], data: JSONBody[Ask], member: Member_, house: House_) -> SessionCard:
     """Ask again in a running session."""
     return or_problem(await sessions.ask_more(house, member, session, data.reason, data.scopes, data.duration_minutes))
 
 
-@post("/sessions/{session:uuid}/nudge")
+@post("/sessions/{session:uuid}/nudge", status_code=HTTP_200_OK)
 async def nudge(session: FromPath[UUID], data: JSONBody[Message], member: Member_, house: House_) -> SessionCard:
     """Show the prompt again, with a message."""
     return or_problem(await sessions.nudge(house, member, session, data.message))
 
 
-@post("/sessions/{session:uuid}/cancel")
+@post("/sessions/{session:uuid}/cancel", status_code=HTTP_200_OK)
 async def cancel(session: FromPath[UUID], data: JSONBody[Because], member: Member_, house: House_) -> SessionCard:
     """Take a request back."""
     return or_problem(await sessions.cancel(house, member, session, data.reason))
 
 
-@post("/sessions/{session:uuid}/reassign")
+@post("/sessions/{session:uuid}/reassign", status_code=HTTP_200_OK)
 async def hand_over(session: FromPath[UUID], data: JSONBody[Handover], member: Member_, house: House_) -> SessionCard:
     """Hand a session to another technician."""
     return or_problem(await sessions.reassign(house, member, session, data.technician, data.reason))
@@ -205,7 +205,7 @@ async def run(session: FromPath[UUID], data: JSONBody[Line], member: Member_, ho
     return or_problem(await commands.run(house, member, session, data.line))
 
 
-@post("/sessions/{session:uuid}/interrupt")
+@post("/sessions/{session:uuid}/interrupt", status_code=HTTP_200_OK)
 async def interrupt(session: FromPath[UUID], data: JSONBody[Which], member: Member_, house: House_) -> None:
     """End a command, or whatever runs."""
     refused = await commands.interrupt(house, member, session, data.command)
@@ -213,7 +213,7 @@ async def interrupt(session: FromPath[UUID], data: JSONBody[Which], member: Memb
         raise RefusedError(refused)
 
 
-@post("/sessions/{session:uuid}/complete")
+@post("/sessions/{session:uuid}/complete", status_code=HTTP_200_OK)
 async def complete(session: FromPath[UUID], data: JSONBody[Outcome], member: Member_, house: House_) -> SessionCard:
     """Finish a session."""
     return or_problem(await sessions.complete(house, member, session, data.resolution, data.notes, data.checked))
@@ -237,7 +237,7 @@ async def rotate(installer: FromPath[UUID], member: Member_, house: House_) -> N
     return or_problem(await installers.rotate(house, member, installer))
 
 
-@post("/installers/{installer:uuid}/revoke")
+@post("/installers/{installer:uuid}/revoke", status_code=HTTP_200_OK)
 async def revoke(installer: FromPath[UUID], member: Member_, house: House_) -> None:
     """Stop an installer."""
     refused = await installers.revoke(house, member, installer)
@@ -253,19 +253,19 @@ class Place(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     client: UUID
 
 
-@post("/devices/{device:uuid}/rename")
+@post("/devices/{device:uuid}/rename", status_code=HTTP_200_OK)
 async def rename(device: FromPath[UUID], data: JSONBody[Name], member: Member_, house: House_) -> None:
     """Rename a device."""
     or_problem(await devices.rename(house, member, device, data.name))
 
 
-@post("/devices/{device:uuid}/move")
+@post("/devices/{device:uuid}/move", status_code=HTTP_200_OK)
 async def move(device: FromPath[UUID], data: JSONBody[Place], member: Member_, house: House_) -> None:
     """Move a device to another client."""
     or_problem(await devices.move(house, member, device, data.client))
 
 
-@post("/devices/{device:uuid}/remove")
+@post("/devices/{device:uuid}/remove", status_code=HTTP_200_OK)
 async def remove(device: FromPath[UUID], data: JSONBody[Because], member: Member_, house: House_) -> None:
     """Remove a device: its key stops at once."""
     refused = await devices.remove(house, member, device, data.reason)

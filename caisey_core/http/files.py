@@ -8,7 +8,7 @@ from litestar import Request, get, post
 from litestar.di import NamedDependency
 from litestar.params import FromPath, FromQuery, JSONBody
 from litestar.response import File, Response
-from litestar.status_codes import HTTP_202_ACCEPTED
+from litestar.status_codes import HTTP_200_OK, HTTP_202_ACCEPTED
 from msgspec import Struct
 
 from caisey_core.domain.refused import Refused
@@ -52,7 +52,7 @@ async def download(
     return outcome
 
 
-@post("/sessions/{session:uuid}/files/{transfer:uuid}/cancel")
+@post("/sessions/{session:uuid}/files/{transfer:uuid}/cancel", status_code=HTTP_200_OK)
 async def cancel(
     session: FromPath[UUID],
     transfer: FromPath[UUID],
