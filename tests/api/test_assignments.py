@@ -61,7 +61,7 @@ def test_several_devices_to_several_technicians(acme: Company) -> None:
 
 def test_all_or_nothing(acme: Company) -> None:
     """One device or technician that cannot be: nothing is assigned to anybody, and the field is named."""
-    good = {"devices": [str(acme.raw["D1"].id)], "technicians": [str(acme.members["tom"])], "reason": "x"}
+    good: dict[str, Any] = {"devices": [str(acme.raw["D1"].id)], "technicians": [str(acme.members["tom"])], "reason": "x"}
     auditor, narrow = str(acme.members["auditor"]), str(acme.members["narrow"])
     for change, status, field in (
         ({"devices": [*good["devices"], "00000000-0000-4000-8000-000000000000"]}, 404, None),
@@ -161,12 +161,22 @@ def test_closed(acme: Company) -> None:
     assert "Closed an assignment: done by phone" in acme.browser("admin").get("/t/acme-msp/audit").text
 
 
+def _told(company: Company, who: str, words: str) -> str:
+    """Wait for a notice; returns the page with it."""
+
+    def look() -> str:
+        text = company.browser(who).get(f"/t/{company.slug}/notices").text
+        return text if words in text else ""
+
+    return until(look, f"the notice “{words}”")
+
+
 def test_each_is_told_with_a_link(companies: Companies, acme: Company) -> None:
     """A notice names the device and who gave it, leads to a page that the reader may open, and is only theirs."""
     browser = acme.browser("tom")
     browser.post("/t/acme-msp/notices/read")
     _assign(acme, ["D6"], ["tom"], priority="urgent", reason="The printer smokes")
-    page = until(lambda: (t := browser.get("/t/acme-msp/notices").text) and "smokes" in t and t, "the notice")
+    page = _told(acme, "tom", "smokes")
     assert "D6 is assigned to you" in page
     assert "Dispatcher of Acme MSP: The printer smokes" in page
     found = re.search(r'href="(/t/acme-msp/devices/[0-9a-f-]+)" data-read="([0-9a-f-]+)">D6 is assigned', page)
@@ -184,6 +194,6 @@ def test_each_is_told_with_a_link(companies: Companies, acme: Company) -> None:
     session = acme.active("D6")
     acme.people["dispatcher"].post(f"/sessions/{session}/reassign", {"technician": str(acme.members["mia"])})
     mine = acme.browser("mia")
-    page = until(lambda: (t := mine.get("/t/acme-msp/notices").text) and "The session on D6 is yours" in t and t, "hers")
+    page = _told(acme, "mia", "The session on D6 is yours")
     assert f'href="/t/acme-msp/sessions/{session}"' in page
     assert mine.get(f"/t/acme-msp/sessions/{session}").status_code == 200
