@@ -58,6 +58,9 @@ _WORKING: Final = {  # the same doors for pages and programs
     "POST sessions/{session:uuid}/reassign": Door(HAND_OVER, {"technician": NOWHERE, "reason": ""}),
     "POST sessions/{session:uuid}/cancel": Door(CANCEL, {"reason": ""}),
     "POST sessions/{session:uuid}/complete": Door(OWNER, OUTCOME),
+    "POST sessions/{session:uuid}/erase": Door(ADMIN, {"reason": ""}),
+    "GET retention": Door(ADMIN),
+    "POST retention": Door(ADMIN, {"days": -1}),
 }
 _PAGES: Final = {
     **_WORKING,
@@ -77,6 +80,8 @@ _PAGES: Final = {
     "POST members/{identity:uuid}/link": Door(ADMIN, {}),
     "GET plugins": Door(AUDIT),
     "GET audit": Door(AUDIT),
+    "GET audit/proof": Door(AUDIT),
+    "GET audit/export": Door(AUDIT, query={"form": "csv"}),
     "GET keys": Door(ALL),
     "GET account": Door(ALL),
     "POST account/password": Door(ALL, {"password": "one", "again": "two"}),

@@ -15,7 +15,7 @@ from caisey_agent.protocol import frames as f
 from .doors_table import PAGES
 from .test_every_door import _addressed
 
-HOSTILE = "</script><script>alert(1)</script>\"'><img src=x onerror=alert(1)>{{7*7}}${7*7}&lt;\u202egnp.exe"
+HOSTILE = "</script><script>alert(1)</script>\"'><img src=x onerror=alert(1)>{{1337*7}}${1337*7}&lt;\u202egnp.exe"
 SHORT = "<b onclick='x'>\"\u202e&amp;"
 TAGS = {"script", "img", "iframe", "object", "embed", "base", "link", "meta"}
 
@@ -51,7 +51,7 @@ def read(text: str) -> Reader:
         assert tag not in ("iframe", "object", "embed", "base")
         assert not (tag == "img" and attributes.get("src") == "x")
         assert not (tag == "b" and "onclick" in attributes)
-    assert "49" not in [word for one in page.texts for word in one.split() if word.startswith("49")]
+    assert not any("9359" in one for one in page.texts)
     return page
 
 
@@ -110,7 +110,7 @@ def test_every_page(company: Company, route: str, who: str) -> None:
     answer = company.browser(who).get(_address(company, route))
     if who not in PAGES[route].may:
         assert answer.status_code == 403
-    if answer.headers["content-type"].startswith("application/json"):
+    if not answer.headers["content-type"].startswith("text/html"):
         assert answer.headers["x-content-type-options"] == "nosniff"
         return
     read(answer.text)

@@ -1,6 +1,6 @@
 """What an admin keeps in order: clients, installers, members, plugins, audit log, keys."""
 
-from typing import Any
+from typing import Any, Final
 from uuid import UUID
 
 from litestar import Response, get, post
@@ -231,13 +231,19 @@ async def audit_proof(request: AnyRequest, house: NamedDependency[House], member
     return html(request, render(request, "admin/audit_proof.html", proof=given(await audit.proof(house, member))))
 
 
-@get("/audit/export/{form_:str}")
-async def audit_file(
-    request: AnyRequest, house: NamedDependency[House], member: NamedDependency[Member], form_: FromPath[audit_export.Form]
-) -> Stream:
+FILES: Final = {"csv": ("text/csv; charset=utf-8", "audit.csv"), "ocsf": ("application/jsonl", "audit.jsonl")}
+
+
+class AuditFile(Struct, frozen=True):
+    form: audit_export.Form = "csv"
+
+
+@get("/audit/export")
+async def audit_file(request: AnyRequest, house: NamedDependency[House], member: NamedDependency[Member]) -> Stream:
     """Give the entries that fit as a file."""
-    lines = given(await audit_export.export(house, member, query(request, AuditFilter), form_))
-    media, name = {"ocsf": ("application/jsonl", "audit.jsonl"), "csv": ("text/csv; charset=utf-8", "audit.csv")}[form_]
+    wanted = query(request, AuditFile)
+    lines = given(await audit_export.export(house, member, query(request, AuditFilter), wanted.form))
+    media, name = FILES[wanted.form]
     return Stream(lines, media_type=media, headers={"content-disposition": f'attachment; filename="{name}"'})
 
 
