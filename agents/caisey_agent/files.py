@@ -44,12 +44,17 @@ class Files:
         config: Config,
         send: Callable[[f.ToServer], None],
         send_latest: Callable[[f.Latest], None],
-        sign: Callable[[UUID, bytes], bytes],
         previous: Callable[[UUID], bytes],
+        signed: Callable[[UUID, bytes, Callable[[bytes], f.ToServer]], None],
     ) -> None:
-        self._config, self._send, self._send_latest, self._sign, self._previous = config, send, send_latest, sign, previous
+        self._config, self._send, self._send_latest, self._previous, self._signed = config, send, send_latest, previous, signed
         self._uploads: dict[UUID, _Upload] = {}
         self._cancelled: set[UUID] = set()
+        self._begun: set[UUID] = set()  # in this life of the agent
+
+    def knows(self, transfer: UUID) -> bool:
+        """Say whether this life of the agent began a transfer: then its end is told."""
+        return transfer in self._begun
 
     def _place(self, path: str) -> Path:
         """Return where a path leads: relative ones start at the person's home."""
@@ -61,6 +66,7 @@ class Files:
 
     def put(self, frame: f.PutFile) -> None:
         """Begin to take a file."""
+        self._begun.add(frame.transfer)
         path = self._place(frame.path)
         if frame.size > f.LARGEST_FILE:
             self._fail(frame.session, frame.transfer, "The file is larger than this device takes.")
@@ -140,10 +146,15 @@ class Files:
                 previous=self._previous(session),
             )
         )
-        self._send(f.TransferEnded(session=session, transfer=transfer, receipt=data, signature=self._sign(session, data)))
+        self._signed(
+            session,
+            data,
+            lambda signature: f.TransferEnded(session=session, transfer=transfer, receipt=data, signature=signature),
+        )
 
     async def get(self, frame: f.GetFile) -> None:
         """Send a file, leaving room for other work between two pieces."""
+        self._begun.add(frame.transfer)
         path = self._place(frame.path)
         try:
             with path.open("rb") as file:

@@ -180,11 +180,16 @@ class Session:
                 exit_code=end.exit_code,
                 output=running.output.digest(),
                 output_size=running.size,
-                previous=work.ledger.page(self.id).previous,
+                previous=work.ledger.last_receipt(self.id),
             )
         )
-        signature = work.signed_receipt(self.id, data)
-        work.send(f.Finished(session=self.id, command=end.command, receipt=data, signature=signature, directory=end.directory))
+        work.send_signed(
+            self.id,
+            data,
+            lambda signature: f.Finished(
+                session=self.id, command=end.command, receipt=data, signature=signature, directory=end.directory
+            ),
+        )
         work.show_running(self.id, end.command, running.line, begun=False)
 
     def ended(self, reason: str) -> None:
@@ -226,23 +231,39 @@ class Work:
         key: Ed25519PrivateKey,
         send: Callable[[f.ToServer], None],
         send_latest: Callable[[f.Latest], None],
+        sync: Callable[[], None],
     ) -> None:
         self.config, self.ledger, self.desk = config, ledger, desk
         self._key = key
-        self.send, self.send_latest = send, send_latest
+        self.send, self.send_latest, self._sync = send, send_latest, sync
         self.paused = False
         self._sessions: dict[UUID, Session] = {}
-        self._files = Files(config, send, send_latest, self.signed_receipt, lambda s: ledger.page(s).previous)
+        self._files = Files(config, send, send_latest, ledger.last_receipt, self.send_signed)
         self._shell_plugin: ModuleType | None = None
         self._tasks: set[asyncio.Task[None]] = set()
+        self._told: set[UUID] = set()  # commands and transfers of earlier lives whose ends the server will hear or has heard
         desk.on_withdrawn = lambda session: asyncio.ensure_future(self._stop(session))
 
-    def recover(self) -> None:
-        """After a start: shells of the last life are gone, and commands that were begun then are lost; say so."""
+    def recover(self, waiting: list[f.ToServer]) -> None:
+        """After a start: shells of the last life are gone, and a Stop that was not told yet is told.
+
+        What was begun then and has no end is lost: the server, which knows what it lacks, asks for it. `waiting` is what the
+        spool still holds: ends that need not be told again, and receipts that the ledger may not have noted any more.
+        """
+        for frame in waiting:
+            match frame:
+                case f.Finished(command=subject) | f.TransferEnded(transfer=subject):
+                    self._told.add(subject)
+                    if frame.session in self.ledger.pages:
+                        self.ledger.add_receipt(frame.session, hashlib.sha256(frame.receipt).digest())
+                case f.TransferFailed(transfer=subject) | f.NotRun(subject=UUID() as subject):
+                    self._told.add(subject)
         for page in list(self.ledger.pages.values()):
             if page.had_shell:
                 self.ledger.change(page.session, had_shell=False)
                 self.send(f.ShellEnded(session=page.session, reason="the agent was restarted"))
+            if page.over and page.agreed is not None:
+                self.desk.tell_withdrawn(page.session, page.agreed)
 
     def scopes(self, session: UUID) -> tuple[Scope, ...]:
         """Return what was agreed to."""
@@ -259,10 +280,16 @@ class Work:
         made: EndpointShell = self._shell_plugin.caisey_endpoint_shell(launch, session)
         return made
 
-    def signed_receipt(self, session: UUID, data: bytes) -> bytes:
-        """Sign a receipt and remember it as the next one's predecessor."""
-        self.ledger.change(session, previous=hashlib.sha256(data).digest())
-        return receipt.sign(self._key, data)
+    def send_signed(self, session: UUID, data: bytes, frame: Callable[[bytes], f.ToServer]) -> None:
+        """Sign a receipt, send it, and remember it as the next one's predecessor.
+
+        In this order, and each step durable before the next: what the ledger names as told is in the spool, so that the
+        chain of receipts has no gap whenever the agent or the machine dies. What the spool has beyond the ledger is added at
+        the next start.
+        """
+        self.send(frame(receipt.sign(self._key, data)))
+        self._sync()
+        self.ledger.add_receipt(session, hashlib.sha256(data).digest())
 
     def show_running(self, session: UUID, command: UUID, line: bytes, *, begun: bool) -> None:
         """Show the person what runs."""
@@ -338,6 +365,11 @@ class Work:
                 self._files.chunk(frame)
             case f.CancelTransfer():
                 self._files.cancel(frame.transfer)
+            case f.StillThere():
+                if not self._files.knows(frame.transfer) and frame.transfer not in self._told:
+                    self._told.add(frame.transfer)
+                    reason = "The agent was restarted meanwhile."
+                    self.send(f.TransferFailed(session=frame.session, transfer=frame.transfer, reason=reason))
             case f.NewTechnician():
                 if (doing := self.desk.doing.get(frame.session)) is not None:
                     doing.technician = frame.technician
@@ -353,7 +385,8 @@ class Work:
             return
         if not self.ledger.begin(frame.session, frame.command):
             known = self._sessions.get(frame.session)
-            if known is None or not known.knows(frame.command):
+            if frame.command not in self._told and (known is None or not known.knows(frame.command)):
+                self._told.add(frame.command)
                 self.send(
                     f.NotRun(
                         session=frame.session,

@@ -60,6 +60,19 @@ class Spool:
         """Return what the server does not have yet, in order."""
         return [data for _, data in self._waiting]
 
+    def sync(self) -> None:
+        """Make what was put durable, also against a power cut."""
+        os.fdatasync(self._file.fileno())
+
+    def frames(self) -> list[f.ToServer]:
+        """Return what waits, in order."""
+        found = []
+        for _, data in self._waiting:
+            numbered = f.decode_from_agent(data)
+            assert isinstance(numbered, f.NumberedToServer)
+            found.append(numbered.frame)
+        return found
+
     @property
     def full(self) -> bool:
         """Say whether producers should pause."""

@@ -18,6 +18,7 @@ from caisey_agent.home import write_durably
 from caisey_agent.protocol.consent import Scope
 from caisey_agent.protocol.receipt import NO_RECEIPT
 
+RECEIPT_HASH = len(NO_RECEIPT)
 _BOOT = Path("/proc/sys/kernel/random/boot_id")
 
 
@@ -80,7 +81,6 @@ class Page(Struct, frozen=True, kw_only=True):
     agreed: Agreed | None = None
     over: str = ""  # why it ended
     had_shell: bool = False
-    previous: bytes = NO_RECEIPT  # hash of the last receipt
 
 
 class Ledger:
@@ -95,6 +95,7 @@ class Ledger:
             page = msgspec.msgpack.decode(path.read_bytes(), type=Page)
             self.pages[page.session] = page
         self._begun: dict[UUID, set[UUID]] = {}
+        self._receipts: dict[UUID, bytes] = {}
 
     def _read_nonces(self) -> set[bytes]:
         if not self._nonces_path.exists():
@@ -128,7 +129,8 @@ class Ledger:
         """Drop a session that is over and told."""
         self.pages.pop(session, None)
         self._begun.pop(session, None)
-        for suffix in ("page", "commands"):
+        self._receipts.pop(session, None)
+        for suffix in ("page", "commands", "receipts"):
             (self._folder / f"{session}.{suffix}").unlink(missing_ok=True)
 
     def why_not(self, session: UUID, scope: Scope) -> str:
@@ -152,6 +154,21 @@ class Ledger:
         begun.add(command)
         _append_durably(self._folder / f"{session}.commands", command.hex.encode() + b"\n")
         return True
+
+    def last_receipt(self, session: UUID) -> bytes:
+        """Return the hash that the session's next receipt has to name."""
+        if session not in self._receipts:
+            path = self._folder / f"{session}.receipts"
+            whole = path.read_bytes() if path.exists() else b""
+            whole = whole[: len(whole) // RECEIPT_HASH * RECEIPT_HASH]  # the machine may have died in the last write
+            self._receipts[session] = whole[-RECEIPT_HASH:] or NO_RECEIPT
+        return self._receipts[session]
+
+    def add_receipt(self, session: UUID, receipt: bytes) -> None:
+        """Remember a receipt's hash, durably, once the receipt itself is safe in the spool."""
+        if receipt != self.last_receipt(session):
+            self._receipts[session] = receipt
+            _append_durably(self._folder / f"{session}.receipts", receipt)
 
     def _commands(self, session: UUID) -> set[UUID]:
         if session not in self._begun:

@@ -172,6 +172,13 @@ class CancelTransfer(Frame, frozen=True, tag="cancel-transfer"):
     transfer: UUID
 
 
+class StillThere(Frame, frozen=True, tag="still-there"):
+    """Is this transfer still under way? An agent that was restarted and knows nothing of it answers TransferFailed."""
+
+    session: UUID
+    transfer: UUID
+
+
 class NewTechnician(Frame, frozen=True, tag="new-technician"):
     """The session is in other hands now; shown to the person."""
 
@@ -369,6 +376,7 @@ ToAgent = (
     | PutFile
     | GetFile
     | CancelTransfer
+    | StillThere
     | NewTechnician
     | EndSession
     | Removed
