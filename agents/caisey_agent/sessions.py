@@ -43,6 +43,7 @@ class Session:
     def __init__(self, work: "Work", session: UUID) -> None:
         self._work, self.id = work, session
         self.shell: EndpointShell | None = None
+        self._former: list[EndpointShell] = []  # ended by themselves; what they left may still be on its way out
         self._starting: asyncio.Task[None] | None = None
         self._commands: dict[UUID, _Command] = {}
         self._queue: list[tuple[UUID, bytes]] = []
@@ -115,8 +116,8 @@ class Session:
         if self._starting is not None:
             await asyncio.wait([self._starting])
         shell, self.shell = self.shell, None
-        if shell is not None:
-            await shell.close()
+        for one in (*self._former, *([shell] if shell is not None else [])):
+            await one.close()
         self._flush_now()
 
     # --- what the shell says -----------------------------------------------------------------------------------------
@@ -195,6 +196,8 @@ class Session:
     def ended(self, reason: str) -> None:
         """The shell is gone: what waited in it was not begun and goes to the next one."""
         self._flush_now()
+        if self.shell is not None:
+            self._former.append(self.shell)
         self.shell = None
         work = self._work
         work.ledger.change(self.id, had_shell=False)

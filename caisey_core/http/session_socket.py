@@ -77,7 +77,7 @@ async def live(
     guard: asyncio.Task[None] | None = None
     try:
         position = await _catch_up(socket, house, member, session, after, watcher)
-        mine = commands.working(house, member, session)
+        mine = await commands.working(house, member, session)
         hello = screen.Hello(
             card=found,
             mine=not isinstance(mine, Refused),
