@@ -157,7 +157,7 @@ async def _read(socket: WebSocket[Any, Any, Any], house: House, member: Member, 
         data = await socket.receive_data("text")
         try:
             message = _decoder.decode(data)
-        except msgspec.DecodeError:
+        except (msgspec.DecodeError, RecursionError):
             await socket.close(CLOSE_BAD_MESSAGE, "This message was not understood.")
             return
         ref, outcome = "", None

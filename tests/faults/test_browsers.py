@@ -170,7 +170,17 @@ def test_a_senior_and_the_technician_type_at_once(caisey: Caisey, session: str) 
 def test_what_is_no_message(caisey: Caisey, session: str) -> None:
     """The socket is closed with its code and words; other browsers and the session go on."""
     no_fields = '{"type":"type"}'
-    rubbish = ("", "no json", "[]", "{}", '{"type":"fly"}', no_fields, '{"type":"type","data":1}', b"\x00\xff", no_fields.encode())
+    rubbish = (
+        "",
+        "no json",
+        "[]",
+        "{}",
+        '{"type":"fly"}',
+        no_fields,
+        '{"type":"type","data":1}',
+        b"\x00\xff",
+        no_fields.encode(),
+    )
     with browser(caisey, session, "tom") as good:
         for one in rubbish:
             with browser(caisey, session, "tom") as bad:
