@@ -17,6 +17,18 @@ from urllib.parse import urlsplit
 from doors import Caisey, Device, agent, until
 
 
+def shifted(module: str, seconds: int) -> tuple[str, ...]:
+    """Return how to start a program whose wall clock is wrong by so much."""
+    lines = (
+        "import runpy, time",
+        "seconds, nanoseconds = time.time, time.time_ns",
+        f"time.time = lambda: seconds() + {seconds}",
+        f"time.time_ns = lambda: nanoseconds() + {seconds} * 10**9",
+        f"runpy.run_module({module!r}, run_name='__main__', alter_sys=True)",
+    )
+    return ("-c", "\n".join(lines))
+
+
 @dataclass
 class Endpoint:
     """A device that a test enrols, starts and kills as it likes."""

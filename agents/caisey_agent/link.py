@@ -51,7 +51,7 @@ class Link:
         self._epoch, self._received = "", 0
         self._outgoing: deque[bytes] = deque()
         self._wake = asyncio.Event()
-        self._online = self._welcomed = False
+        self._online = self._welcomed = self._known = False
         self._acked = 0
         self.on_room: Callable[[bool], None] = lambda _full: None
 
@@ -144,6 +144,9 @@ class Link:
     async def _serve(self, socket: ClientConnection, welcome: f.Welcome) -> None:
         if welcome.epoch != self._epoch:
             self._epoch, self._received = welcome.epoch, 0
+        if not self._known:
+            self._known = True
+            self._spool.rise_above(welcome.received)
         self._confirmed(welcome.received)
         self._outgoing = deque(self._spool.waiting())
         self._online = self._welcomed = True

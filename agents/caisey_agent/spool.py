@@ -19,7 +19,7 @@ class Spool:
     """Numbers rise over the agent's whole life: life << 40 | n."""
 
     def __init__(self, path: Path, life: int) -> None:
-        self._number = life << LIFE_BITS
+        self._number = self._base = life << LIFE_BITS
         self._waiting: deque[tuple[int, bytes]] = deque()
         self.size = 0
         self._load(path)
@@ -48,6 +48,23 @@ class Spool:
         self._waiting.append((self._number, data))
         self.size += len(data)
         return data
+
+    def rise_above(self, received: int) -> None:
+        """At the first welcome of this life: what the server has beyond our numbers came from a copy of this folder.
+
+        So it is when the folder was restored from a backup or a snapshot. Frames of this life get new numbers, or the server
+        would take them for repetitions.
+        """
+        if received <= self._base:
+            return
+        waiting, self._waiting, self._number = self._waiting, deque(), received
+        self._file.truncate(0)
+        for number, data in waiting:
+            if number > self._base:
+                numbered = f.decode_from_agent(data)
+                assert isinstance(numbered, f.NumberedToServer)
+                self.size -= len(data)
+                self.put(numbered.frame)
 
     def confirmed(self, number: int) -> None:
         """Forget everything up to this number."""
