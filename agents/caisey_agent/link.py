@@ -1,6 +1,7 @@
 """The link to the server: dials out, proves the key, sends what the server lacks, and comes back after every loss."""
 
 import asyncio
+import contextlib
 import random
 import sys
 import time
@@ -38,7 +39,8 @@ class Ended(Exception):
 
 def say(words: str) -> None:
     """Log one line for the operator of this device."""
-    print(time.strftime("%Y-%m-%d %H:%M:%S"), words, file=sys.stderr, flush=True)
+    with contextlib.suppress(OSError):  # a log on a full disk ends no work
+        print(time.strftime("%Y-%m-%d %H:%M:%S"), words, file=sys.stderr, flush=True)
 
 
 class Link:

@@ -78,7 +78,7 @@ async def _handshake(socket: WebSocket[Any, Any, Any], house: House) -> tuple[Ro
     if not _proves(device.key, nonce, house, proof):
         await _refuse(socket, f.CLOSE_NOT_YOU, "The key is not this device's.", "Enrol it again.", final=True)
         return None
-    if house.record.held or house.closing.is_set():
+    if house.journal.held or house.closing.is_set():
         await _refuse(socket, 1013, "The server cannot record now.", "", retry_after_seconds=2.0)
         return None
     line = house.live.links.of(device.id)

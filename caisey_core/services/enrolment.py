@@ -19,7 +19,7 @@ from caisey_core.domain.refused import Refused
 from caisey_core.live.news import News
 from caisey_core.live.roster import RosterDevice
 from caisey_core.services.house import House
-from caisey_core.services.journal import STAMPED
+from caisey_core.services.journal import HELD, STAMPED
 from caisey_core.services.outcomes import bad_input
 from caisey_core.services.tokens import hash_of
 
@@ -82,8 +82,8 @@ async def _enrol(house: House, asked: Enrol, address: str) -> Enrolled | Refused
         facts=None,
         last_seen=None,
     )
-    if house.record.held:
-        return Refused("The record cannot be written now.", "Try again in a minute.", 503, retry_after_seconds=60)
+    if house.journal.held:
+        return HELD
     made = await house.catalogue.installers.enrol(tenant_id, installer.id, device, now)
     if isinstance(made, Taken):
         return Refused("A device with this key is enrolled already.", "Remove the agent's folder and enrol again.")

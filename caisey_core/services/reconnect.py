@@ -8,8 +8,8 @@ from caisey_core.domain.events import SERVER, Actor
 from caisey_core.live.news import News
 from caisey_core.live.roster import RosterDevice
 from caisey_core.services import screen, transfers
-from caisey_core.services.house import House
-from caisey_core.services.journal import STAMPED, OpenSession, durable
+from caisey_core.services.house import House, log
+from caisey_core.services.journal import HELD, STAMPED, OpenSession, durable
 from caisey_core.services.review import rows_of
 
 
@@ -93,7 +93,23 @@ async def _take_up(house: House, session: OpenSession) -> None:
 
 
 async def record_resumed(house: House) -> None:
-    """The record can be written again: read anew what was held, and let the devices come back."""
+    """The record can be written again: read anew what was held, then let the devices come back."""
+    hold = house.journal.holds
     for session in list(house.journal.open.values()):
         await house.journal.load(session.tenant, session.id)
+        if session.state.started is None:  # its request did not get into the record
+            house.journal.close(session)
+    house.journal.go_on(hold)
+    for session in house.journal.open.values():
+        screen.announce(house, session, "The record can be written again. The session goes on.")
+        screen.refresh(house, session)
+
+
+def record_held(house: House) -> None:
+    """The record cannot be written: nobody may act, and everyone who watches is told."""
+    house.journal.hold()
+    log.error("the record cannot be written; sessions are held")
+    house.live.links.close_all(1013, "The server cannot record now.")
+    for session in house.journal.open.values():
+        screen.announce(house, session, f"{HELD.reason} {HELD.what_to_do}")
         screen.refresh(house, session)

@@ -78,8 +78,12 @@ class Transfers:
         if frame.offset + len(frame.data) > self._house.config.largest_file_bytes:
             self.failed(frame.transfer, "The file is larger than the limit.")
             return
-        with moving.file.open("ab") as file:
-            file.write(frame.data)
+        try:
+            with moving.file.open("ab") as file:
+                file.write(frame.data)
+        except OSError as error:
+            self.failed(frame.transfer, f"The server could not keep the file: {error.strerror}.")
+            return
         moving.card = replace(moving.card, done=frame.offset + len(frame.data))
         self._show(moving, seldom=True)
 
