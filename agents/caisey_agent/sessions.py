@@ -1,6 +1,7 @@
 """Work in sessions: each act is looked up in the ledger first, then done; what was done is signed into a receipt."""
 
 import asyncio
+import contextlib
 import hashlib
 import time
 from collections.abc import Callable, Coroutine
@@ -68,7 +69,7 @@ class Session:
         shell = work.make_shell(Launch(size=self.size, account=account), self)
         try:
             await shell.start()
-        except Rejected as error:
+        except (Rejected, OSError) as error:
             self._starting = None
             for command, _ in self._queue:
                 work.send(f.NotRun(session=self.id, subject=command, reason=str(error)))
@@ -79,7 +80,8 @@ class Session:
             await shell.close()
             return
         self.shell = shell
-        work.ledger.change(self.id, had_shell=True)
+        with contextlib.suppress(OSError):  # a full disk: all that is lost is a word after a restart
+            work.ledger.change(self.id, had_shell=True)
         work.send(f.ShellStarted(session=self.id, shell=work.config.shell, account=account or work.desk.person))
         queued, self._queue = self._queue, []
         for command, line in queued:
@@ -200,7 +202,8 @@ class Session:
             self._former.append(self.shell)
         self.shell = None
         work = self._work
-        work.ledger.change(self.id, had_shell=False)
+        with contextlib.suppress(OSError):
+            work.ledger.change(self.id, had_shell=False)
         work.send(f.ShellEnded(session=self.id, reason=reason))
         left = [(command, running.line) for command, running in self._commands.items()]
         if left and not self.closing:
@@ -332,7 +335,17 @@ class Work:
         task.add_done_callback(self._tasks.discard)
 
     def take(self, frame: f.ToAgent) -> None:
-        """Do what the server asks for, if the person's consent covers it."""
+        """Do what the server asks for, if the person's consent covers it and this device can note it."""
+        try:
+            self._take(frame)
+        except OSError as error:
+            if isinstance(frame, f.Removed):
+                raise
+            subject = frame.command if isinstance(frame, f.Run) else getattr(frame, "transfer", None)
+            reason = f"This device cannot note it, so it does not do it: {error.strerror}. Free some space there first."
+            self.send(f.NotRun(session=frame.session, subject=subject, reason=reason))
+
+    def _take(self, frame: f.ToAgent) -> None:
         match frame:
             case f.AskConsent():
                 reason = self.desk.ask(frame.session, frame.request)

@@ -5,6 +5,7 @@ time is counted from the answer by a clock that nobody sets (CLOCK_BOOTTIME), af
 """
 
 import contextlib
+import errno
 import os
 import time
 from pathlib import Path
@@ -106,8 +107,8 @@ class Ledger:
         """Use a nonce up, durably; False if it was used before or is none."""
         if len(nonce) != 16 or nonce in self._nonces:
             return False
-        self._nonces.add(nonce)
         _append_durably(self._nonces_path, nonce.hex().encode() + b"\n")
+        self._nonces.add(nonce)
         return True
 
     def page(self, session: UUID) -> Page:
@@ -116,8 +117,8 @@ class Ledger:
 
     def keep(self, page: Page) -> None:
         """Remember, durably."""
-        self.pages[page.session] = page
         write_durably(self._folder / f"{page.session}.page", msgspec.msgpack.encode(page))
+        self.pages[page.session] = page
 
     def change(self, session: UUID, **changes: object) -> Page:
         """Change what is remembered, durably."""
@@ -151,8 +152,8 @@ class Ledger:
         begun = self._commands(session)
         if command in begun:
             return False
-        begun.add(command)
         _append_durably(self._folder / f"{session}.commands", command.hex.encode() + b"\n")
+        begun.add(command)
         return True
 
     def last_receipt(self, session: UUID) -> bytes:
@@ -168,7 +169,8 @@ class Ledger:
         """Remember a receipt's hash, durably, once the receipt itself is safe in the spool."""
         if receipt != self.last_receipt(session):
             self._receipts[session] = receipt
-            _append_durably(self._folder / f"{session}.receipts", receipt)
+            with contextlib.suppress(OSError):  # a full disk: the chain goes on in memory
+                _append_durably(self._folder / f"{session}.receipts", receipt)
 
     def _commands(self, session: UUID) -> set[UUID]:
         if session not in self._begun:
@@ -179,9 +181,13 @@ class Ledger:
 
 
 def _append_durably(path: Path, data: bytes) -> None:
+    """Append all of it or nothing. Raises OSError."""
     fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
     try:
-        os.write(fd, data)
+        end = os.fstat(fd).st_size
+        if os.write(fd, data) != len(data):
+            os.ftruncate(fd, end)
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
         os.fdatasync(fd)
     finally:
         os.close(fd)
