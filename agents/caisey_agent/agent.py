@@ -33,6 +33,7 @@ async def run(home: Home) -> int:
     address = _prompts(home, config, desk)
     link = Link(config, key, spool, work.take, lambda: address)
     link.on_room = work.pause
+    link.on_connected = work.tell_latest
     work.recover(spool.frames())
     stopped = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):

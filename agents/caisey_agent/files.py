@@ -182,6 +182,11 @@ class Files:
             return
         self._receipt(frame.session, frame.transfer, "download", frame.path, sha256.digest(), done)
 
+    def tell_latest(self) -> None:
+        """Say how far uploads are: what was said on a link that broke is lost, and the server waits for it."""
+        for transfer, upload in self._uploads.items():
+            self._send_latest(f.Receiving(session=upload.session, transfer=transfer, size=upload.done))
+
     def cancel(self, transfer: UUID) -> None:
         """Stop a transfer and remove what is there of it."""
         if transfer in self._uploads:

@@ -56,6 +56,7 @@ class Link:
         self._online = self._welcomed = self._known = False
         self._acked = 0
         self.on_room: Callable[[bool], None] = lambda _full: None
+        self.on_connected: Callable[[], None] = lambda: None
 
     def send(self, frame: f.ToServer) -> None:
         """Keep a frame and send it now or later."""
@@ -155,6 +156,7 @@ class Link:
         self._wake.set()
         say("connected")
         self.send_latest(facts.gather(self._config, self._page()))
+        self.on_connected()
         writer = asyncio.create_task(self._write(socket))
         beat = asyncio.create_task(self._beat(welcome.heartbeat_seconds))
         try:

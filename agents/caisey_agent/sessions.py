@@ -54,7 +54,13 @@ class Session:
         self._of: UUID | None = None
         self._flush: asyncio.TimerHandle | None = None
         self._ended: set[UUID] = set()
+        self._visible = True
         self.closing = False
+
+    def tell_latest(self) -> None:
+        """Say whether the terminal echoes: a server that does not know would record a password."""
+        if self.shell is not None:
+            self.echo(self._visible)
 
     # --- the shell ---------------------------------------------------------------------------------------------------
 
@@ -212,6 +218,7 @@ class Session:
 
     def echo(self, visible: bool) -> None:
         """The terminal stopped or resumed echoing."""
+        self._visible = visible
         self._work.send_latest(f.Echo(session=self.id, visible=visible))
 
     async def interrupt(self, command: UUID | None) -> None:
@@ -249,6 +256,12 @@ class Work:
         self._tasks: set[asyncio.Task[None]] = set()
         self._told: set[UUID] = set()  # commands and transfers of earlier lives whose ends the server will hear or has heard
         desk.on_withdrawn = lambda session: asyncio.ensure_future(self._stop(session))
+
+    def tell_latest(self) -> None:
+        """Say again, on a new link, that of which only the newest counts."""
+        self._files.tell_latest()
+        for session in self._sessions.values():
+            session.tell_latest()
 
     def recover(self, waiting: list[f.ToServer]) -> None:
         """After a start: shells of the last life are gone, and a Stop that was not told yet is told.

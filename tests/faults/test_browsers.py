@@ -1,5 +1,7 @@
 """Browsers come and go, and two people type: nothing is lost, each key is recorded, and whoever may not is told in words."""
 
+import os
+import signal
 import threading
 from collections.abc import Iterator
 
@@ -153,3 +155,21 @@ def test_too_much_at_once(caisey: Caisey, session: str) -> None:
         assert bad.socket.close_code == 1009
         good.type("echo fi''ne\r")
         good.shows("fine\r\n")
+
+
+def test_a_password_after_a_restart_of_the_server(caisey: Caisey, session: str) -> None:
+    """The terminal does not echo when the server comes back: what is typed then is counted, not recorded."""
+    assert caisey.process is not None
+    with browser(caisey, session, "tom") as tom:
+        tom.type("echo rea''dy\r")
+        tom.shows("ready\r\n")
+        tom.type("read -rs -p 'pass''word: ' x; echo \"got ${#x}\"\r")
+        tom.shows("password: ")
+        os.kill(caisey.process.pid, signal.SIGKILL)
+        caisey.process.wait()
+    caisey.restart_server()
+    caisey.state(session, "active")
+    with browser(caisey, session, "tom") as tom:
+        tom.type("correct horse\r")
+        tom.shows("got 13")
+    assert "correct horse" not in "".join(text for _, text in typed(caisey, session))
