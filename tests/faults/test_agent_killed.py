@@ -99,9 +99,13 @@ def test_under_load(caisey: Caisey, own: Endpoint, tmp_path: Path) -> None:
         worker.join()
         own.start()
         caisey.state(session, "active")
-    cards = {}
-    for command, number in accepted:
-        cards[number] = caisey.ended(session, command)
+
+    def ends() -> dict[int, Any] | None:
+        cards = {e["command"]["id"]: e["command"] for e in entries(caisey, session) if e["command"] is not None}
+        found = {number: cards[command] for command, number in accepted}
+        return found if all(card["state"] in ("finished", "lost", "not run") for card in found.values()) else None
+
+    cards = until(ends, "the end of each command")
     finished = [number for number, card in cards.items() if card["state"] == "finished" and card["exit_code"] == 0]
     assert len(finished) > ROUNDS
     assert all(cards[number]["output"] == f"out-{number}\r\n" for number in finished)
