@@ -67,16 +67,11 @@ async def open_house(folder: Path, config: Config, clock: Clock | None = None) -
     house.projector = Projector(catalogue)
     house.transfers = Transfers(house)
     house.journal.heard.append(lambda session, event, position: screen.heard(house, session, event, position))
-    record.on_held.append(lambda: _held(house))
+    record.on_held.append(lambda: reconnect.record_held(house))
     record.on_resumed.append(lambda: house.spawn(reconnect.record_resumed(house), "record resumed"))
     await _load_roster(house)
     await reconnect.server_started(house)
     return house
-
-
-def _held(house: House) -> None:
-    log.error("the record cannot be written; sessions are held")
-    house.live.links.close_all(1013, "The server cannot record now.")
 
 
 async def _load_roster(house: House) -> None:

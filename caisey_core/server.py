@@ -14,6 +14,7 @@ from msgspec.structs import replace
 
 from caisey_core.app import close_house, end_streams, make_app, open_house
 from caisey_core.config import Config
+from caisey_core.occupied import occupied
 from caisey_core.services.house import House
 
 Ready = Callable[[House], Awaitable[None]]
@@ -79,11 +80,17 @@ def listen(host: str, port: int) -> socket.socket:
 async def serve(folder: Path, config: Config, ready: Ready | None = None) -> None:
     """Serve a data folder until SIGINT or SIGTERM. `ready` runs as soon as requests are answered.
 
-    Raises OSError if the address is taken, StoreTrouble and KeyTrouble if the folder cannot be opened.
+    Raises OSError if the address is taken, ConfigError if another server has the folder, StoreTrouble and KeyTrouble if it cannot
+    be opened.
     """
     configure_logging()
     listening = listen(config.host, config.port)
     config = replace(config, port=listening.getsockname()[1])
+    with occupied(folder):
+        await _serve(folder, config, listening, ready)
+
+
+async def _serve(folder: Path, config: Config, listening: socket.socket, ready: Ready | None) -> None:
     house = await open_house(folder, config)
     try:
         app = make_app(house)

@@ -205,7 +205,7 @@ class Caisey:
         }
         self.devices = {d["name"]: Device(**d) for d in told["devices"]}
 
-    def restart_server(self) -> None:
+    def restart_server(self, program: tuple[str, ...] = ("-m", "caisey_core.cli")) -> None:
         """Serve the same data on the same port again; the agents of the first start are still there and come back."""
         assert self.process is not None
         self.first = getattr(self, "first", self.process.pid)
@@ -213,7 +213,7 @@ class Caisey:
         ready.unlink(missing_ok=True)
         arguments = ["serve", "--data", str(self.data), "--port", str(self.port), "--ready-file", str(ready)]
         with self.data.with_name(self.data.name + ".log").open("ab") as log:
-            self.process = subprocess.Popen([sys.executable, "-m", "caisey_core.cli", *arguments], stdout=log, stderr=log)
+            self.process = subprocess.Popen([sys.executable, *program, *arguments], stdout=log, stderr=log)
         until(ready.exists, "the server", 30)
 
     def log(self) -> str:

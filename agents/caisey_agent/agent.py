@@ -29,11 +29,12 @@ async def run(home: Home) -> int:
         link.send(frame)
 
     desk = Desk(config, ledger, key, send, person(config))
-    work = Work(config, ledger, desk, key, send, lambda frame: link.send_latest(frame))
+    work = Work(config, ledger, desk, key, send, lambda frame: link.send_latest(frame), spool.sync)
     address = _prompts(home, config, desk)
     link = Link(config, key, spool, work.take, lambda: address)
     link.on_room = work.pause
-    work.recover()
+    link.on_connected = work.tell_latest
+    work.recover(spool.frames())
     stopped = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stopped.set)

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Literal
 
 from caisey_agent.home import Config
-from caisey_agent.protocol.frames import Facts
+from caisey_agent.protocol.frames import LONGEST_FACT, Facts
 
 
 def _platform() -> Literal["linux", "macos", "windows", "other"]:
@@ -65,11 +65,11 @@ def gather(config: Config, consent_page: str) -> Facts:
     disk = shutil.disk_usage("/")
     memory_total, memory_available = _memory()
     return Facts(
-        host_name=socket.gethostname(),
-        system=system_name(),
+        host_name=socket.gethostname()[:LONGEST_FACT],
+        system=system_name()[:LONGEST_FACT],
         platform=_platform(),
         architecture=platform.machine(),
-        user=person(config),
+        user=person(config)[:LONGEST_FACT],
         uptime_seconds=_uptime(),
         disk_total_bytes=disk.total,
         disk_free_bytes=disk.free,

@@ -86,14 +86,19 @@ class Files:
         config: Config,
         send: Callable[[f.ToServer], None],
         send_latest: Callable[[f.Latest], None],
-        sign: Callable[[UUID, bytes], bytes],
         previous: Callable[[UUID], bytes],
+        signed: Callable[[UUID, bytes, Callable[[bytes], f.ToServer]], None],
         account: Callable[[UUID], str],
     ) -> None:
-        self._config, self._send, self._send_latest, self._sign, self._previous = config, send, send_latest, sign, previous
+        self._config, self._send, self._send_latest, self._previous, self._signed = config, send, send_latest, previous, signed
         self._account = account  # of a session: as whom files are opened; empty: the agent's own
         self._uploads: dict[UUID, _Upload] = {}
         self._cancelled: set[UUID] = set()
+        self._begun: set[UUID] = set()  # in this life of the agent
+
+    def knows(self, transfer: UUID) -> bool:
+        """Say whether this life of the agent began a transfer: then its end is told."""
+        return transfer in self._begun
 
     def _place(self, path: str) -> Path:
         """Return where a path leads: relative ones start at the person's home."""
@@ -105,6 +110,7 @@ class Files:
 
     def put(self, frame: f.PutFile) -> None:
         """Begin to take a file."""
+        self._begun.add(frame.transfer)
         try:
             with acting_as(self._account(frame.session)):
                 begun = self._begin(frame)
@@ -200,10 +206,15 @@ class Files:
                 previous=self._previous(session),
             )
         )
-        self._send(f.TransferEnded(session=session, transfer=transfer, receipt=data, signature=self._sign(session, data)))
+        self._signed(
+            session,
+            data,
+            lambda signature: f.TransferEnded(session=session, transfer=transfer, receipt=data, signature=signature),
+        )
 
     async def get(self, frame: f.GetFile) -> None:
         """Send a file, leaving room for other work between two pieces."""
+        self._begun.add(frame.transfer)
         try:
             path = self._place(frame.path)
         except KeyError:
@@ -234,6 +245,11 @@ class Files:
             self._fail(frame.session, frame.transfer, f"{_shown(path)} cannot be read: {error.strerror}.")
             return
         self._receipt(frame.session, frame.transfer, "download", frame.path, sha256.digest(), done)
+
+    def tell_latest(self) -> None:
+        """Say how far uploads are: what was said on a link that broke is lost, and the server waits for it."""
+        for transfer, upload in self._uploads.items():
+            self._send_latest(f.Receiving(session=upload.session, transfer=transfer, size=upload.done))
 
     def cancel(self, transfer: UUID) -> None:
         """Stop a transfer and remove what is there of it."""

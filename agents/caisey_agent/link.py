@@ -1,6 +1,7 @@
 """The link to the server: dials out, proves the key, sends what the server lacks, and comes back after every loss."""
 
 import asyncio
+import contextlib
 import random
 import sys
 import time
@@ -38,7 +39,8 @@ class Ended(Exception):
 
 def say(words: str) -> None:
     """Log one line for the operator of this device."""
-    print(time.strftime("%Y-%m-%d %H:%M:%S"), words, file=sys.stderr, flush=True)
+    with contextlib.suppress(OSError):  # a log on a full disk ends no work
+        print(time.strftime("%Y-%m-%d %H:%M:%S"), words, file=sys.stderr, flush=True)
 
 
 class Link:
@@ -51,9 +53,10 @@ class Link:
         self._epoch, self._received = "", 0
         self._outgoing: deque[bytes] = deque()
         self._wake = asyncio.Event()
-        self._online = self._welcomed = False
+        self._online = self._welcomed = self._known = False
         self._acked = 0
         self.on_room: Callable[[bool], None] = lambda _full: None
+        self.on_connected: Callable[[], None] = lambda: None
 
     def send(self, frame: f.ToServer) -> None:
         """Keep a frame and send it now or later."""
@@ -144,12 +147,16 @@ class Link:
     async def _serve(self, socket: ClientConnection, welcome: f.Welcome) -> None:
         if welcome.epoch != self._epoch:
             self._epoch, self._received = welcome.epoch, 0
+        if not self._known:
+            self._known = True
+            self._spool.rise_above(welcome.received)
         self._confirmed(welcome.received)
         self._outgoing = deque(self._spool.waiting())
         self._online = self._welcomed = True
         self._wake.set()
         say("connected")
         self.send_latest(facts.gather(self._config, self._page()))
+        self.on_connected()
         writer = asyncio.create_task(self._write(socket))
         beat = asyncio.create_task(self._beat(welcome.heartbeat_seconds))
         try:

@@ -1,6 +1,7 @@
 """Work in sessions: each act is looked up in the ledger first, then done; what was done is signed into a receipt."""
 
 import asyncio
+import contextlib
 import hashlib
 import os
 import pwd
@@ -51,6 +52,7 @@ class Session:
     def __init__(self, work: "Work", session: UUID) -> None:
         self._work, self.id = work, session
         self.shell: EndpointShell | None = None
+        self._former: list[EndpointShell] = []  # ended by themselves; what they left may still be on its way out
         self._starting: asyncio.Task[None] | None = None
         self._commands: dict[UUID, _Command] = {}
         self._queue: list[tuple[UUID, bytes]] = []
@@ -62,7 +64,13 @@ class Session:
         self._flush: asyncio.TimerHandle | None = None
         self._answers = 0
         self._ended: set[UUID] = set()
+        self._visible = True
         self.closing = False
+
+    def tell_latest(self) -> None:
+        """Say whether the terminal echoes: a server that does not know would record a password."""
+        if self.shell is not None:
+            self.echo(self._visible)
 
     # --- the shell ---------------------------------------------------------------------------------------------------
 
@@ -78,7 +86,7 @@ class Session:
         shell = work.make_shell(Launch(size=self.size, account=account), self)
         try:
             await shell.start()
-        except Rejected as error:
+        except (Rejected, OSError) as error:
             self._starting = None
             for command, _ in self._queue:
                 work.send(f.NotRun(session=self.id, subject=command, reason=str(error)))
@@ -89,7 +97,8 @@ class Session:
             await shell.close()
             return
         self.shell = shell
-        work.ledger.change(self.id, had_shell=True)
+        with contextlib.suppress(OSError):  # a full disk: all that is lost is a word after a restart
+            work.ledger.change(self.id, had_shell=True)
         work.send(f.ShellStarted(session=self.id, shell=work.config.shell, account=self._account))
         queued, self._queue = self._queue, []
         for command, line in queued:
@@ -127,8 +136,8 @@ class Session:
         if self._starting is not None:
             await asyncio.wait([self._starting])
         shell, self.shell = self.shell, None
-        if shell is not None:
-            await shell.close()
+        for one in (*self._former, *([shell] if shell is not None else [])):
+            await one.close()
         self._flush_now()
 
     # --- what the shell says -----------------------------------------------------------------------------------------
@@ -193,19 +202,27 @@ class Session:
                 exit_code=end.exit_code,
                 output=running.output.digest(),
                 output_size=running.size,
-                previous=work.ledger.previous(self.id),
+                previous=work.ledger.last_receipt(self.id),
             )
         )
-        signature = work.signed_receipt(self.id, data)
-        work.send(f.Finished(session=self.id, command=end.command, receipt=data, signature=signature, directory=end.directory))
+        work.send_signed(
+            self.id,
+            data,
+            lambda signature: f.Finished(
+                session=self.id, command=end.command, receipt=data, signature=signature, directory=end.directory
+            ),
+        )
         work.show_running(self.id, end.command, running.line, begun=False)
 
     def ended(self, reason: str) -> None:
         """The shell is gone: what waited in it was not begun and goes to the next one."""
         self._flush_now()
+        if self.shell is not None:
+            self._former.append(self.shell)
         self.shell = None
         work = self._work
-        work.ledger.change(self.id, had_shell=False)
+        with contextlib.suppress(OSError):
+            work.ledger.change(self.id, had_shell=False)
         work.send(f.ShellEnded(session=self.id, reason=reason))
         left = [(command, running.line) for command, running in self._commands.items()]
         if left and not self.closing:
@@ -214,6 +231,7 @@ class Session:
 
     def echo(self, visible: bool) -> None:
         """The terminal stopped or resumed echoing."""
+        self._visible = visible
         self._work.send_latest(f.Echo(session=self.id, visible=visible))
 
     async def interrupt(self, command: UUID | None) -> None:
@@ -239,23 +257,45 @@ class Work:
         key: Ed25519PrivateKey,
         send: Callable[[f.ToServer], None],
         send_latest: Callable[[f.Latest], None],
+        sync: Callable[[], None],
     ) -> None:
         self.config, self.ledger, self.desk = config, ledger, desk
         self._key = key
-        self.send, self.send_latest = send, send_latest
+        self.send, self.send_latest, self._sync = send, send_latest, sync
         self.paused = False
         self._sessions: dict[UUID, Session] = {}
-        self._files = Files(config, send, send_latest, self.signed_receipt, ledger.previous, self.account)
+        self._files = Files(config, send, send_latest, ledger.last_receipt, self.send_signed, self.account)
         self._shell_plugin: ModuleType | None = None
         self._tasks: set[asyncio.Task[None]] = set()
+        self._told: set[UUID] = set()  # commands and transfers of earlier lives whose ends the server will hear or has heard
         desk.on_withdrawn = lambda session: asyncio.ensure_future(self._stop(session))
 
-    def recover(self) -> None:
-        """After a start: shells of the last life are gone, and commands that were begun then are lost; say so."""
+    def tell_latest(self) -> None:
+        """Say again, on a new link, that of which only the newest counts."""
+        self._files.tell_latest()
+        for session in self._sessions.values():
+            session.tell_latest()
+
+    def recover(self, waiting: list[f.ToServer]) -> None:
+        """After a start: shells of the last life are gone, and a Stop that was not told yet is told.
+
+        What was begun then and has no end is lost: the server, which knows what it lacks, asks for it. `waiting` is what the
+        spool still holds: ends that need not be told again, and receipts that the ledger may not have noted any more.
+        """
+        for frame in waiting:
+            match frame:
+                case f.Finished(command=subject) | f.TransferEnded(transfer=subject):
+                    self._told.add(subject)
+                    if frame.session in self.ledger.pages:
+                        self.ledger.add_receipt(frame.session, hashlib.sha256(frame.receipt).digest())
+                case f.TransferFailed(transfer=subject) | f.NotRun(subject=UUID() as subject):
+                    self._told.add(subject)
         for page in list(self.ledger.pages.values()):
             if page.had_shell:
                 self.ledger.change(page.session, had_shell=False)
                 self.send(f.ShellEnded(session=page.session, reason="the agent was restarted"))
+            if page.over and page.agreed is not None:
+                self.desk.tell_withdrawn(page.session, page.agreed)
 
     def scopes(self, session: UUID) -> tuple[Scope, ...]:
         """Return what was agreed to."""
@@ -276,10 +316,16 @@ class Work:
         made: EndpointShell = self._shell_plugin.caisey_endpoint_shell(launch, session)
         return made
 
-    def signed_receipt(self, session: UUID, data: bytes) -> bytes:
-        """Sign a receipt and remember it as the next one's predecessor."""
-        self.ledger.chain(session, hashlib.sha256(data).digest())
-        return receipt.sign(self._key, data)
+    def send_signed(self, session: UUID, data: bytes, frame: Callable[[bytes], f.ToServer]) -> None:
+        """Sign a receipt, send it, and remember it as the next one's predecessor.
+
+        In this order, and each step durable before the next: what the ledger names as told is in the spool, so that the
+        chain of receipts has no gap whenever the agent or the machine dies. What the spool has beyond the ledger is added at
+        the next start.
+        """
+        self.send(frame(receipt.sign(self._key, data)))
+        self._sync()
+        self.ledger.add_receipt(session, hashlib.sha256(data).digest())
 
     def show_running(self, session: UUID, command: UUID, line: bytes, *, begun: bool) -> None:
         """Show the person what runs."""
@@ -319,7 +365,17 @@ class Work:
         task.add_done_callback(self._tasks.discard)
 
     def take(self, frame: f.ToAgent) -> None:
-        """Do what the server asks for, if the person's consent covers it."""
+        """Do what the server asks for, if the person's consent covers it and this device can note it."""
+        try:
+            self._take(frame)
+        except OSError as error:
+            if isinstance(frame, f.Removed):
+                raise
+            subject = frame.command if isinstance(frame, f.Run) else getattr(frame, "transfer", None)
+            reason = f"This device cannot note it, so it does not do it: {error.strerror}. Free some space there first."
+            self.send(f.NotRun(session=frame.session, subject=subject, reason=reason))
+
+    def _take(self, frame: f.ToAgent) -> None:
         match frame:
             case f.AskConsent():
                 reason = self.desk.ask(frame.session, frame.request)
@@ -355,6 +411,11 @@ class Work:
                 self._files.chunk(frame)
             case f.CancelTransfer():
                 self._files.cancel(frame.transfer)
+            case f.StillThere():
+                if not self._files.knows(frame.transfer) and frame.transfer not in self._told:
+                    self._told.add(frame.transfer)
+                    reason = "The agent was restarted meanwhile."
+                    self.send(f.TransferFailed(session=frame.session, transfer=frame.transfer, reason=reason))
             case f.NewTechnician():
                 if (doing := self.desk.doing.get(frame.session)) is not None:
                     doing.technician = frame.technician
@@ -370,7 +431,8 @@ class Work:
             return
         if not self.ledger.begin(frame.session, frame.command):
             known = self._sessions.get(frame.session)
-            if known is None or not known.knows(frame.command):
+            if frame.command not in self._told and (known is None or not known.knows(frame.command)):
+                self._told.add(frame.command)
                 self.send(
                     f.NotRun(
                         session=frame.session,

@@ -195,6 +195,8 @@ def _told(session: Session, told: e.FromDevice) -> tuple[e.SessionEvent, ...] | 
             return () if session.ended or session.ask is None else (told,)
         case e.ConsentWithdrawn():
             return () if session.ended else (told,)
+        case e.NotRun(subject=UUID() as subject) if subject not in (*session.running, *session.transfers):
+            return ()  # its end is told already: the device was asked twice and does not remember
         case (
             e.ShellStarted()
             | e.ShellEnded()

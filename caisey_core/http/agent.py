@@ -42,14 +42,15 @@ async def link(socket: WebSocket[Any, Any, Any], house: NamedDependency[House]) 
     """A device's link: handshake, then frames both ways until one side ends it."""
     await socket.accept()
     try:
-        device = await _handshake(socket, house)
-        if device is not None:
-            await _serve(socket, house, device)
+        came = await _handshake(socket, house)
+        if came is not None:
+            await _serve(socket, house, *came)
     except WebSocketDisconnect:
         return
 
 
-async def _handshake(socket: WebSocket[Any, Any, Any], house: House) -> RosterDevice | None:
+async def _handshake(socket: WebSocket[Any, Any, Any], house: House) -> tuple[RosterDevice, bool] | None:
+    """Return the device, and whether its agent does not know this server's numbering yet."""
     nonce = secrets.token_bytes(32)
     await _send(socket, f.Challenge(nonce=nonce, server=house.config.deployment))
     try:
@@ -77,14 +78,14 @@ async def _handshake(socket: WebSocket[Any, Any, Any], house: House) -> RosterDe
     if not _proves(device.key, nonce, house, proof):
         await _unknown(socket)
         return None
-    if house.record.held or house.closing.is_set():
+    if house.journal.held or house.closing.is_set():
         await _refuse(socket, 1013, "The server cannot record now.", "", retry_after_seconds=2.0)
         return None
     line = house.live.links.of(device.id)
     await _send(socket, f.Welcome(epoch=line.epoch, received=line.received, server_time=house.clock.now()))
     connection = Connection(sender(socket))
     line.connect(connection, proof.epoch, proof.received)
-    return device
+    return device, proof.epoch != line.epoch
 
 
 async def _unknown(socket: WebSocket[Any, Any, Any]) -> None:
@@ -102,11 +103,11 @@ def _proves(key: bytes, nonce: bytes, house: House, proof: f.Prove) -> bool:
     return True
 
 
-async def _serve(socket: WebSocket[Any, Any, Any], house: House, device: RosterDevice) -> None:
+async def _serve(socket: WebSocket[Any, Any, Any], house: House, device: RosterDevice, new_life: bool) -> None:
     line = house.live.links.of(device.id)
     connection = line.connection
     assert connection is not None
-    await reconnect.device_came(house, device)
+    await reconnect.device_came(house, device, new_life=new_life)
     log.info("device connected", device=device.name, id=str(device.id))
     try:
         while True:

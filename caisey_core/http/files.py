@@ -65,15 +65,15 @@ async def cancel(
         raise RefusedError(refused)
 
 
-@get("/sessions/{session:uuid}/files/{transfer:uuid}", sync_to_thread=False)
-def fetch(
+@get("/sessions/{session:uuid}/files/{transfer:uuid}")
+async def fetch(
     session: FromPath[UUID],
     transfer: FromPath[UUID],
     member: NamedDependency[Member],
     house: NamedDependency[House],
 ) -> File:
     """Give a file that came from the device; always as a download, whatever it is."""
-    found = transfers.content(house, member, session, transfer)
+    found = await transfers.content(house, member, session, transfer)
     if isinstance(found, Refused):
         raise RefusedError(found)
     card, path = found

@@ -88,11 +88,21 @@ def problem_of(refused: Refused, request_id: str) -> Problem:
     )
 
 
+def _cannot_be_read(error: Exception) -> bool:
+    """Say whether a body was no UTF-8 or nested without end: msgspec does not call these a DecodeError, and Litestar lets them by."""
+    if not isinstance(error, UnicodeDecodeError | RecursionError):
+        return False
+    at = error.__traceback__
+    while at is not None and at.tb_next is not None:
+        at = at.tb_next
+    return at is not None and str(at.tb_frame.f_globals.get("__name__")).startswith("litestar.serialization")
+
+
 def refusal_of(error: Exception) -> Refused:
     """Return what a person is told about an exception; the driver's and the framework's words stay in the log."""
     if isinstance(error, RefusedError):
         return error.refused
-    status = error.status_code if isinstance(error, HTTPException) else 500
+    status = error.status_code if isinstance(error, HTTPException) else 422 if _cannot_be_read(error) else 500
     if status == 404:
         return Refused("There is nothing at this address.", "It may have been removed, or it is not yours to see.", 404)
     if status == 405:

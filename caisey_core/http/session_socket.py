@@ -80,7 +80,7 @@ async def live(
     guard: asyncio.Task[None] | None = None
     try:
         position = await _catch_up(socket, house, member, session, after, watcher)
-        mine = commands.working(house, member, session)
+        mine = await commands.working(house, member, session)
         hello = screen.Hello(
             card=found,
             mine=not isinstance(mine, Refused),
@@ -159,7 +159,7 @@ async def _read(socket: WebSocket[Any, Any, Any], house: House, member: Member, 
         data = await socket.receive_data("text")
         try:
             message = _decoder.decode(data)
-        except msgspec.DecodeError:
+        except (msgspec.DecodeError, RecursionError):
             await socket.close(CLOSE_BAD_MESSAGE, "This message was not understood.")
             return
         ref, outcome = "", None

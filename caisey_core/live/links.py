@@ -18,10 +18,11 @@ from caisey_core.live.outbox import Close, Outbox
 
 
 class Sending(Struct, frozen=True):
-    """A frame on its way."""
+    """A frame on its way. What was `typed` is meant for the shell of this moment, not for a later one."""
 
     number: int
     data: bytes
+    typed: bool
 
 
 class Connection:
@@ -73,7 +74,7 @@ class Link:
         """Send now, or as soon as the device is back."""
         self._number += 1
         data = f.encode(f.NumberedToAgent(number=self._number, frame=frame))
-        self._unconfirmed.append(Sending(self._number, data))
+        self._unconfirmed.append(Sending(self._number, data, isinstance(frame, f.Keys)))
         if self.connection is not None:
             self.connection.write(data)
 
@@ -82,11 +83,17 @@ class Link:
         del self._unconfirmed[: bisect_right(self._unconfirmed, number, key=lambda sending: sending.number)]
 
     def connect(self, connection: Connection, epoch: str, received: int) -> None:
-        """Take over with a new socket and send again what the device lacks. An older socket is told and closed."""
+        """Take over with a new socket and send again what the device lacks. An older socket is told and closed.
+
+        An agent that does not know our epoch was started meanwhile: its shell is new, and keys typed into the old one are
+        not for it.
+        """
         if self.connection is not None:
             self.connection.close(f.CLOSE_REPLACED, "Another agent connected with this device's key.")
         if epoch == self.epoch:
             self.confirmed(received)
+        else:
+            self._unconfirmed = [sending for sending in self._unconfirmed if not sending.typed]
         self._arriving.clear()
         self.connection = connection
         for sending in self._unconfirmed:

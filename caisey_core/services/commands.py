@@ -17,9 +17,9 @@ MOST_WAITING = 20  # commands that may wait in one session
 LONGEST_KEYS = 16 * 1024  # bytes of one message from the terminal
 
 
-def working(house: House, member: Member, session: UUID) -> OpenSession | Refused:
+async def working(house: House, member: Member, session: UUID) -> OpenSession | Refused:
     """Return the session if this member may work in it now; rights are looked at again for each act."""
-    opened = open_session_of(house, member, session)
+    opened = await open_session_of(house, member, session)
     if isinstance(opened, Refused):
         return opened
     return may_work(member, opened) or opened
@@ -27,7 +27,7 @@ def working(house: House, member: Member, session: UUID) -> OpenSession | Refuse
 
 async def run(house: House, member: Member, session: UUID, line: str) -> CommandCard | Refused:
     """Accept a command: the answer says that it is in the record, not that it has run."""
-    opened = working(house, member, session)
+    opened = await working(house, member, session)
     if isinstance(opened, Refused):
         return opened
     if not line.strip():
@@ -61,7 +61,7 @@ async def run(house: House, member: Member, session: UUID, line: str) -> Command
 
 async def interrupt(house: House, member: Member, session: UUID, command: UUID | None) -> Refused | None:
     """End a command (None: whatever runs)."""
-    opened = working(house, member, session)
+    opened = await working(house, member, session)
     if isinstance(opened, Refused):
         return opened
     ticket = house.journal.propose(opened, e.CommandInterrupted(actor=member.actor, at=STAMPED, command=command))
@@ -73,7 +73,7 @@ async def interrupt(house: House, member: Member, session: UUID, command: UUID |
 
 async def type_keys(house: House, member: Member, session: UUID, data: bytes) -> Refused | None:
     """Type into the terminal: durable before it is sent. What is typed while nothing is echoed is counted, not kept."""
-    opened = working(house, member, session)
+    opened = await working(house, member, session)
     if isinstance(opened, Refused):
         return opened
     if len(data) > LONGEST_KEYS:
@@ -93,7 +93,7 @@ async def type_keys(house: House, member: Member, session: UUID, data: bytes) ->
 
 async def resize(house: House, member: Member, session: UUID, columns: int, rows: int) -> Refused | None:
     """Set the terminal's size; also opens the terminal."""
-    opened = working(house, member, session)
+    opened = await working(house, member, session)
     if isinstance(opened, Refused):
         return opened
     if not (1 <= columns <= 1000 and 1 <= rows <= 1000):

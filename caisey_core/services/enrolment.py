@@ -2,6 +2,7 @@
 
 import base64
 import binascii
+import math
 from uuid import UUID, uuid4
 
 import msgspec
@@ -18,7 +19,7 @@ from caisey_core.domain.refused import Refused
 from caisey_core.live.news import News
 from caisey_core.live.roster import RosterDevice
 from caisey_core.services.house import House
-from caisey_core.services.journal import STAMPED
+from caisey_core.services.journal import HELD, STAMPED
 from caisey_core.services.outcomes import bad_input
 from caisey_core.services.tokens import hash_of
 
@@ -27,6 +28,7 @@ NOT_VALID = Refused(
     "Get a new installer command from the page Enrolment.",
     403,
 )
+COST_OF_A_WRONG_ONE = 5.0  # tries; whoever guesses waits sooner
 
 
 def _unpadded(text: str) -> bytes:
@@ -34,7 +36,23 @@ def _unpadded(text: str) -> bytes:
 
 
 async def enrol(house: House, asked: Enrol, address: str) -> Enrolled | Refused:
-    """Enrol a device. The signature shows that whoever asks holds the private half of the key."""
+    """Enrol a device, unless too many try from this address."""
+    now = house.clock.mono() / 1e9
+    wait = house.enrolments.wait_seconds(address, now)
+    if wait > 0:
+        words = f"Wait {math.ceil(wait)} seconds and try again."
+        return Refused(
+            "Too many devices are being enrolled from your address.", words, 429, retry_after_seconds=math.ceil(wait)
+        )
+    house.enrolments.tried(address, now)
+    outcome = await _enrol(house, asked, address)
+    if isinstance(outcome, Refused):
+        house.enrolments.tried(address, now, COST_OF_A_WRONG_ONE - 1)
+    return outcome
+
+
+async def _enrol(house: House, asked: Enrol, address: str) -> Enrolled | Refused:
+    """The signature shows that whoever asks holds the private half of the key."""
     try:
         key, proof = _unpadded(asked.public_key), _unpadded(asked.proof)
         Ed25519PublicKey.from_public_bytes(key).verify(proof, enrolment_bytes(asked.token, key))
@@ -64,8 +82,8 @@ async def enrol(house: House, asked: Enrol, address: str) -> Enrolled | Refused:
         facts=None,
         last_seen=None,
     )
-    if house.record.held:
-        return Refused("The record cannot be written now.", "Try again in a minute.", 503, retry_after_seconds=60)
+    if house.journal.held:
+        return HELD
     made = await house.catalogue.installers.enrol(tenant_id, installer.id, device, now)
     if isinstance(made, Taken):
         return Refused("A device with this key is enrolled already.", "Remove the agent's folder and enrol again.")

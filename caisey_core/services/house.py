@@ -11,6 +11,7 @@ import structlog
 from caisey_core.catalogue.catalogue import Catalogue
 from caisey_core.clock import Clock
 from caisey_core.config import Config
+from caisey_core.live.flood import Flood
 from caisey_core.live.links import Links
 from caisey_core.live.news import Newsroom
 from caisey_core.live.roster import Roster
@@ -54,6 +55,7 @@ class House:
         self.journal: Journal
         self.projector: Projector
         self.transfers: Transfers
+        self.enrolments = Flood(burst=100, each_second=2)  # of one address: a whole office at once, then slower
         self.closing = asyncio.Event()
         self._tasks: set[asyncio.Task[Any]] = set()
 

@@ -117,8 +117,25 @@ class Journal:
         self._clock = clock
         self.open: dict[UUID, OpenSession] = {}
         self._audit_base: dict[UUID, int] = {}
+        self.holds = 0  # how often the record could not be written
+        self._stale = False  # what is in memory may not be what is in the record
         self.heard: list[Heard] = []  # called for each durable session event with its position
         self.audited: list[Callable[[UUID, AnyEvent], None]] = []
+
+    @property
+    def held(self) -> bool:
+        """Say whether nothing may happen now: the record cannot be written, or is still being read anew afterwards."""
+        return self._record.held or self._stale
+
+    def hold(self) -> None:
+        """The record failed: states in memory may be ahead of it until they are read again."""
+        self.holds += 1
+        self._stale = True
+
+    def go_on(self, hold: int) -> None:
+        """All open sessions were read again since that hold."""
+        if hold == self.holds:
+            self._stale = False
 
     # --- sessions ----------------------------------------------------------------------------------------------------
 
@@ -139,7 +156,7 @@ class Journal:
 
         An event without a time (STAMPED) gets the present one.
         """
-        if self._record.held:
+        if self.held:
             return HELD
         proposed = replace(proposed, at=proposed.at or self._clock.now(), mono=self._clock.mono() - session.mono_base)
         outcome = decide(session.state, proposed)
@@ -232,7 +249,7 @@ class Journal:
 
     async def audit(self, tenant: UUID, *events: AnyEvent, disclosures: Sequence[Disclosure | None] = ()) -> Refused | None:
         """Append to the tenant's audit log and wait until it is durable; a refusal says that it could not be."""
-        if self._record.held:
+        if self.held:
             return HELD
         base = self._audit_base.setdefault(tenant, self._clock.mono())
         now, mono = self._clock.now(), self._clock.mono() - base

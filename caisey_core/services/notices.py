@@ -1,5 +1,6 @@
 """Telling a member that something waits for them: by the tenant's notifier plugins, after the act itself is done."""
 
+import asyncio
 from typing import Literal
 from uuid import UUID, uuid4
 
@@ -24,7 +25,7 @@ def later(house: House, to: Member, *, key: str, title: str, text: str, link: st
 
 
 async def send(house: House, to: Member, *, key: str, title: str, text: str, link: str, urgency: Urgency) -> None:
-    """Hand a notice to each notifier of the tenant; one that fails holds up no other."""
+    """Hand a notice to all notifiers of the tenant at once; one that fails or hangs holds up no other."""
     notice = Notice(
         key=key,
         recipient=str(to.id),
@@ -34,16 +35,20 @@ async def send(house: House, to: Member, *, key: str, title: str, text: str, lin
         link=house.config.url + link,
         urgency=urgency,
     )
-    for plugin in await house.plugins.enabled(to.tenant, "notifier"):
-        try:
-            delivery = await house.plugins.call(
-                to.tenant, plugin, Notifier, lambda notifier: notifier.deliver(notice), LIMIT_SECONDS, expect=Delivery
-            )
-        except (Unavailable, Rejected, PluginFault) as error:
-            log.warning("a notifier failed", plugin=plugin, error=str(error))
-            continue
-        if delivery.in_page is not None:
-            await _show(house, to, notice, delivery, link, urgency)
+    plugins = await house.plugins.enabled(to.tenant, "notifier")
+    await asyncio.gather(*(_send_by(house, plugin, to, notice, link, urgency) for plugin in plugins))
+
+
+async def _send_by(house: House, plugin: str, to: Member, notice: Notice, link: str, urgency: Urgency) -> None:
+    try:
+        delivery = await house.plugins.call(
+            to.tenant, plugin, Notifier, lambda notifier: notifier.deliver(notice), LIMIT_SECONDS, expect=Delivery
+        )
+    except (Unavailable, Rejected, PluginFault) as error:
+        log.warning("a notifier failed", plugin=plugin, error=str(error))
+        return
+    if delivery.in_page is not None:
+        await _show(house, to, notice, delivery, link, urgency)
 
 
 async def _show(house: House, to: Member, notice: Notice, delivery: Delivery, link: str, urgency: Urgency) -> None:

@@ -11,6 +11,8 @@ from caisey_core.services.journal import OpenSession
 
 NOT_FOUND: Final = Refused("There is nothing at this address.", "It may have been removed, or it is not yours to see.", 404)
 
+OVER: Final = Refused("This session is over.", "Ask for a new session on the device.")
+
 
 def device_of(house: House, member: Member, device: UUID) -> RosterDevice | Refused:
     """Return a device within the member's reach; what is not there and what is not theirs look the same."""
@@ -20,10 +22,13 @@ def device_of(house: House, member: Member, device: UUID) -> RosterDevice | Refu
     return found
 
 
-def open_session_of(house: House, member: Member, session: UUID) -> OpenSession | Refused:
-    """Return an unsealed session within the member's reach."""
+async def open_session_of(house: House, member: Member, session: UUID) -> OpenSession | Refused:
+    """Return an unsealed session within the member's reach; one that is sealed is said to be over."""
     found = house.journal.open.get(session)
-    if found is None or found.tenant != member.tenant or not member.serves(found.started.client):
+    if found is None:
+        row = await house.catalogue.sessions.by_id(member.tenant, session)
+        return OVER if row is not None and member.serves(row.client) else NOT_FOUND
+    if found.tenant != member.tenant or not member.serves(found.started.client):
         return NOT_FOUND
     return found
 

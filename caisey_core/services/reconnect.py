@@ -8,13 +8,13 @@ from caisey_core.domain.events import SERVER, Actor
 from caisey_core.live.news import News
 from caisey_core.live.roster import RosterDevice
 from caisey_core.services import screen, transfers
-from caisey_core.services.house import House
-from caisey_core.services.journal import STAMPED, OpenSession, durable
+from caisey_core.services.house import House, log
+from caisey_core.services.journal import HELD, STAMPED, OpenSession, durable
 from caisey_core.services.review import rows_of
 
 
-async def device_came(house: House, device: RosterDevice) -> None:
-    """Resume the device's sessions. What is sent twice does no harm: the device knows nonces and command ids."""
+async def device_came(house: House, device: RosterDevice, *, new_life: bool) -> None:
+    """Resume the device's sessions. `new_life`: its agent or this server was started since they last spoke."""
     house.live.roster.set_online(device, True, house.clock.now())
     house.live.news.tell(device.tenant, News("device", device.id))
     actor = Actor("device", str(device.id), device.name)
@@ -23,10 +23,15 @@ async def device_came(house: House, device: RosterDevice) -> None:
             resumed = e.SessionResumed(actor=actor, at=STAMPED, reason="The device is connected again.")
             house.journal.propose(session, resumed)
             screen.refresh(house, session)
+        if new_life:
+            await send_again(house, session)
 
 
 async def send_again(house: House, session: OpenSession) -> None:
-    """After a restart of the server: tell the device again what the record says is not done yet."""
+    """Tell the device again what the record says is not done yet; it knows nonces and ids, so nothing happens twice.
+
+    What was begun and died with an agent is answered as lost: frames arrive in order, so ends that it had told come first.
+    """
     link = house.live.links.of(session.device)
     state = session.state
     if state.ended:
@@ -35,6 +40,8 @@ async def send_again(house: House, session: OpenSession) -> None:
         return
     if state.ask is not None:
         link.send(f.AskConsent(session=session.id, request=state.ask.request))
+    for transfer in state.transfers:
+        link.send(f.StillThere(session=session.id, transfer=transfer))
     if state.running:
         lines = {}
         async for row in rows_of(house, session.tenant, session.id):
@@ -82,12 +89,27 @@ async def _take_up(house: House, session: OpenSession) -> None:
     link = house.live.links.of(session.device)
     link.received = max(link.received, session.state.frame)
     await transfers.cancel_left_over(house, session)
-    await send_again(house, session)
     house.projector.changed(session)
 
 
 async def record_resumed(house: House) -> None:
-    """The record can be written again: read anew what was held, and let the devices come back."""
+    """The record can be written again: read anew what was held, then let the devices come back."""
+    hold = house.journal.holds
     for session in list(house.journal.open.values()):
         await house.journal.load(session.tenant, session.id)
+        if session.state.started is None:  # its request did not get into the record
+            house.journal.close(session)
+    house.journal.go_on(hold)
+    for session in house.journal.open.values():
+        screen.announce(house, session, "The record can be written again. The session goes on.")
+        screen.refresh(house, session)
+
+
+def record_held(house: House) -> None:
+    """The record cannot be written: nobody may act, and everyone who watches is told."""
+    house.journal.hold()
+    log.error("the record cannot be written; sessions are held")
+    house.live.links.close_all(1013, "The server cannot record now.")
+    for session in house.journal.open.values():
+        screen.announce(house, session, f"{HELD.reason} {HELD.what_to_do}")
         screen.refresh(house, session)

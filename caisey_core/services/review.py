@@ -90,7 +90,7 @@ async def work_page(house: House, member: Member, session: UUID) -> SessionPage 
     if device is None:
         return Refused("The device of this session was removed.", "Open the review of the session instead.", 404)
     timeline = await _timeline(house, member.tenant, session)
-    outcome = working(house, member, session)
+    outcome = await working(house, member, session)
     why_not = outcome.reason if isinstance(outcome, Refused) else ""
     if found.sealed:
         why_not = "This session is over."

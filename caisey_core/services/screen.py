@@ -119,6 +119,11 @@ def _send(house: House, session: OpenSession, message: Message) -> None:
         house.live.watchers.send(session.id, text_of(message))
 
 
+def announce(house: House, session: OpenSession, text: str) -> None:
+    """Tell everyone who watches something that is no event."""
+    _send(house, session, Person(text=text, at=house.clock.now()))
+
+
 def refresh(house: House, session: OpenSession) -> None:
     """Tell watchers how the session stands, when no event says it: a device's link came or went."""
     _send(house, session, Status(card=card_of(house, session)))

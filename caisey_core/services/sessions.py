@@ -150,7 +150,7 @@ async def ask_more(
     house: House, member: Member, session: UUID, reason: str, scopes: tuple[str, ...], duration_minutes: int
 ) -> SessionCard | Refused:
     """Ask again in a running session: more time, or a wider scope. What was agreed before holds until the answer."""
-    opened = open_session_of(house, member, session)
+    opened = await open_session_of(house, member, session)
     if isinstance(opened, Refused):
         return opened
     if (refused := may_work(member, opened)) is not None:
@@ -173,7 +173,7 @@ async def nudge(house: House, member: Member, session: UUID, message: str) -> Se
     """Show the prompt on the device again, with a message."""
     if (refused := refuse_unless(member, May.NUDGE)) is not None:
         return refused
-    opened = open_session_of(house, member, session)
+    opened = await open_session_of(house, member, session)
     if isinstance(opened, Refused):
         return opened
     message = " ".join(message.split())
@@ -189,7 +189,7 @@ async def nudge(house: House, member: Member, session: UUID, message: str) -> Se
 
 async def cancel(house: House, member: Member, session: UUID, reason: str) -> SessionCard | Refused:
     """Take back a request that nobody answered."""
-    opened = open_session_of(house, member, session)
+    opened = await open_session_of(house, member, session)
     if isinstance(opened, Refused):
         return opened
     if opened.state.technician != member.id and (refused := refuse_unless(member, May.CANCEL)) is not None:
@@ -206,7 +206,7 @@ async def cancel(house: House, member: Member, session: UUID, reason: str) -> Se
 
 async def reassign(house: House, member: Member, session: UUID, technician: UUID, reason: str) -> SessionCard | Refused:
     """Hand a session to another technician, also in the middle of it. Shell and history stay; the assignment follows."""
-    opened = open_session_of(house, member, session)
+    opened = await open_session_of(house, member, session)
     if isinstance(opened, Refused):
         return opened
     if opened.state.technician != member.id and (refused := refuse_unless(member, May.ASSIGN)) is not None:
@@ -226,7 +226,7 @@ async def complete(
     house: House, member: Member, session: UUID, resolution: e.Resolution, notes: str, checked: str
 ) -> SessionCard | Refused:
     """Finish with a resolution. The device closes its shell; the record is sealed when all of it has arrived."""
-    opened = open_session_of(house, member, session)
+    opened = await open_session_of(house, member, session)
     if isinstance(opened, Refused):
         return opened
     if (refused := may_work(member, opened)) is not None:

@@ -83,8 +83,12 @@ class Transfers:
         if frame.offset + len(frame.data) > self._house.config.largest_file_bytes:
             self.failed(frame.session, frame.transfer, "The file is larger than the limit.")
             return
-        with moving.file.open("ab") as file:
-            file.write(frame.data)
+        try:
+            with moving.file.open("ab") as file:
+                file.write(frame.data)
+        except OSError as error:
+            self.failed(frame.session, frame.transfer, f"The server could not keep the file: {error.strerror}.")
+            return
         moving.card = replace(moving.card, done=frame.offset + len(frame.data))
         self._show(moving, seldom=True)
 
@@ -152,7 +156,7 @@ async def upload(
     house: House, member: Member, session: UUID, path: str, body: AsyncIterator[bytes], *, replace_existing: bool
 ) -> TransferCard | Refused:
     """Take a file from the browser, then write it to the device. Returns when it is in the record; progress is shown live."""
-    opened = working(house, member, session)
+    opened = await working(house, member, session)
     if isinstance(opened, Refused):
         return opened
     checked = _path(path)
@@ -240,7 +244,7 @@ async def _accept(
 
 async def download(house: House, member: Member, session: UUID, path: str) -> TransferCard | Refused:
     """Ask the device for a file. Returns when the request is in the record; the content can be fetched once it is finished."""
-    opened = working(house, member, session)
+    opened = await working(house, member, session)
     if isinstance(opened, Refused):
         return opened
     checked = _path(path)
@@ -268,7 +272,7 @@ async def download(house: House, member: Member, session: UUID, path: str) -> Tr
 
 async def cancel(house: House, member: Member, session: UUID, transfer: UUID) -> Refused | None:
     """Stop a transfer; the device removes what it has of it."""
-    opened = working(house, member, session)
+    opened = await working(house, member, session)
     if isinstance(opened, Refused):
         return opened
     ticket = house.journal.propose(
@@ -290,12 +294,12 @@ async def cancel_left_over(house: House, opened: OpenSession) -> None:
         house.live.links.of(opened.device).send(f.CancelTransfer(session=opened.id, transfer=transfer))
 
 
-def content(house: House, member: Member, session: UUID, transfer: UUID) -> tuple[TransferCard, Path] | Refused:
+async def content(house: House, member: Member, session: UUID, transfer: UUID) -> tuple[TransferCard, Path] | Refused:
     """Return a finished download for its session's workers."""
-    opened = open_session_of(house, member, session)
+    opened = await open_session_of(house, member, session)
     if isinstance(opened, Refused):
         return opened
-    refused = working(house, member, session)
+    refused = await working(house, member, session)
     if isinstance(refused, Refused):
         return refused
     return house.transfers.content(session, transfer) or NOT_FOUND

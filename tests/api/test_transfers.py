@@ -205,7 +205,8 @@ def test_after_the_end_nothing_is_left(companies: Companies, acme: Company, sess
     card = _fetched(acme, session, path, "finished")
     acme.people["tom"].post(f"/sessions/{session}/complete", {"resolution": "no-fault", "notes": "A test."})
     until(lambda: acme.card(session)["sealed"], "the seal")
-    assert _content(acme, session, card["id"]).status_code == 404
+    over = _content(acme, session, card["id"])
+    assert (over.status_code, over.json()["detail"]) == (409, "This session is over.")
     left = [one for one in os.listdir(companies.server.data / "transfers") if one == card["id"]]
     assert left == []
     review = acme.people["auditor"].get(f"/sessions/{session}")

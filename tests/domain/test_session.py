@@ -250,3 +250,24 @@ class Proposals(RuleBasedStateMachine):
 
 Proposals.TestCase.settings = settings(max_examples=150, stateful_step_count=40, deadline=None)
 test_proposals = Proposals.TestCase
+
+
+def test_an_end_is_told_once() -> None:
+    """A device that was started anew may say of a finished command that it is lost: nothing follows from it."""
+    command, at = uuid4(), 1_700_000_000 * SECOND
+    device = e.Actor("device", "", "PC")
+    finished = e.CommandFinished(
+        actor=device,
+        at=at,
+        frame=1,
+        command=command,
+        exit_code=0,
+        duration_ns=1,
+        directory=TEXT,
+        receipt=b"",
+        signature=b"",
+    )
+    accepted = e.CommandAccepted(actor=ACTOR, at=at, command=command, line=TEXT)
+    lost = e.NotRun(actor=device, at=at, frame=2, subject=command, reason="It was begun before.", lost=True)
+    assert decide(fold([requested(at), accepted]), lost) == (lost,)
+    assert decide(fold([requested(at), accepted, finished]), lost) == ()

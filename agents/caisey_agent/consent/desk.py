@@ -70,8 +70,11 @@ class Desk:
     def ask(self, session: UUID, data: bytes) -> str:
         """Take a question; returns why it cannot be asked, or nothing."""
         page = self._ledger.page(session)
-        if (page.asked is not None and page.asked.request == data) or (page.agreed is not None and page.agreed.request == data):
+        if page.asked is not None and page.asked.request == data:
             return ""  # the server asks again what it asked before: after a restart it cannot know
+        if page.agreed is not None and page.agreed.request == data:
+            self._send(f.Answered(session=session, answer=page.agreed.answer, signature=page.agreed.signature))
+            return ""  # the agent may have died between keeping the answer and telling it
         try:
             request = consent.decode_request(data)
         except msgspec.DecodeError:
@@ -202,6 +205,11 @@ class Desk:
         stopping = self.on_withdrawn(session)
         if stopping is not None:
             await stopping
+        self.tell_withdrawn(session, agreed)
+        return True
+
+    def tell_withdrawn(self, session: UUID, agreed: Agreed) -> None:
+        """Sign and tell that the person stopped it; until then the ledger remembers that it is to be told."""
         statement = msgspec.msgpack.encode(
             ConsentWithdrawal(session=session, who=self.person, how=self.how, at=_now(), device=self._config.device)
         )
@@ -209,7 +217,6 @@ class Desk:
         self._send(f.Withdrew(session=session, withdrawal=statement, signature=signature))
         self.close(session, "revoked")
         self._send(f.SessionClosed(session=session))
-        return True
 
     def close(self, session: UUID, outcome: str) -> None:
         """Move a session to the receipts; `outcome` is the state in which it ended, such as completed or revoked."""

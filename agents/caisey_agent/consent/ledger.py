@@ -5,6 +5,7 @@ time is counted from the answer by a clock that nobody sets (CLOCK_BOOTTIME), af
 """
 
 import contextlib
+import errno
 import functools
 import os
 import time
@@ -19,6 +20,7 @@ from caisey_agent.home import write_durably
 from caisey_agent.protocol.consent import Scope
 from caisey_agent.protocol.receipt import NO_RECEIPT
 
+RECEIPT_HASH = len(NO_RECEIPT)
 _BOOT = Path("/proc/sys/kernel/random/boot_id")
 
 
@@ -96,7 +98,7 @@ class Ledger:
             page = msgspec.msgpack.decode(path.read_bytes(), type=Page)
             self.pages[page.session] = page
         self._begun: dict[UUID, set[UUID]] = {}
-        self._previous: dict[UUID, bytes] = {}
+        self._receipts: dict[UUID, bytes] = {}
 
     def _read_nonces(self) -> set[bytes]:
         if not self._nonces_path.exists():
@@ -107,8 +109,8 @@ class Ledger:
         """Use a nonce up, durably; False if it was used before or is none."""
         if len(nonce) != 16 or nonce in self._nonces:
             return False
-        self._nonces.add(nonce)
         _append_durably(self._nonces_path, nonce.hex().encode() + b"\n")
+        self._nonces.add(nonce)
         return True
 
     def page(self, session: UUID) -> Page:
@@ -117,8 +119,8 @@ class Ledger:
 
     def keep(self, page: Page) -> None:
         """Remember, durably."""
-        self.pages[page.session] = page
         write_durably(self._folder / f"{page.session}.page", msgspec.msgpack.encode(page))
+        self.pages[page.session] = page
 
     def change(self, session: UUID, **changes: object) -> Page:
         """Change what is remembered, durably."""
@@ -130,30 +132,9 @@ class Ledger:
         """Drop a session that is over and told."""
         self.pages.pop(session, None)
         self._begun.pop(session, None)
-        self._previous.pop(session, None)
-        for suffix in ("page", "commands", "receipt"):
+        self._receipts.pop(session, None)
+        for suffix in ("page", "commands", "receipts"):
             (self._folder / f"{session}.{suffix}").unlink(missing_ok=True)
-
-    def previous(self, session: UUID) -> bytes:
-        """Return the hash of the session's last receipt."""
-        if session not in self._previous:
-            path = self._folder / f"{session}.receipt"
-            self._previous[session] = path.read_bytes() if path.exists() else NO_RECEIPT
-        return self._previous[session]
-
-    def chain(self, session: UUID, receipt: bytes) -> None:
-        """Remember the hash of the session's last receipt, durably, before the receipt leaves.
-
-        32 bytes in place: within a sector, so a power cut leaves the old hash or the new one. This is on the way of each
-        command's end; a new file beside the old one would cost three times as much.
-        """
-        self._previous[session] = receipt
-        fd = os.open(self._folder / f"{session}.receipt", os.O_WRONLY | os.O_CREAT, 0o600)
-        try:
-            os.pwrite(fd, receipt, 0)
-            os.fdatasync(fd)
-        finally:
-            os.close(fd)
 
     def why_not(self, session: UUID, scope: Scope) -> str:
         """Say why an act is not covered; empty if it is."""
@@ -173,9 +154,25 @@ class Ledger:
         begun = self._commands(session)
         if command in begun:
             return False
-        begun.add(command)
         _append_durably(self._folder / f"{session}.commands", command.hex.encode() + b"\n")
+        begun.add(command)
         return True
+
+    def last_receipt(self, session: UUID) -> bytes:
+        """Return the hash that the session's next receipt has to name."""
+        if session not in self._receipts:
+            path = self._folder / f"{session}.receipts"
+            whole = path.read_bytes() if path.exists() else b""
+            whole = whole[: len(whole) // RECEIPT_HASH * RECEIPT_HASH]  # the machine may have died in the last write
+            self._receipts[session] = whole[-RECEIPT_HASH:] or NO_RECEIPT
+        return self._receipts[session]
+
+    def add_receipt(self, session: UUID, receipt: bytes) -> None:
+        """Remember a receipt's hash, durably, once the receipt itself is safe in the spool."""
+        if receipt != self.last_receipt(session):
+            self._receipts[session] = receipt
+            with contextlib.suppress(OSError):  # a full disk: the chain goes on in memory
+                _append_durably(self._folder / f"{session}.receipts", receipt)
 
     def _commands(self, session: UUID) -> set[UUID]:
         if session not in self._begun:
@@ -186,9 +183,13 @@ class Ledger:
 
 
 def _append_durably(path: Path, data: bytes) -> None:
+    """Append all of it or nothing. Raises OSError."""
     fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
     try:
-        os.write(fd, data)
+        end = os.fstat(fd).st_size
+        if os.write(fd, data) != len(data):
+            os.ftruncate(fd, end)
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
         os.fdatasync(fd)
     finally:
         os.close(fd)

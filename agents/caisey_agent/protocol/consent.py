@@ -12,6 +12,8 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 from msgspec import Struct
 
+from caisey_agent.protocol.decoding import decoded
+
 
 class Scope(StrEnum):
     """What a technician may do. Widening it asks again; the device accepts at most what was set there."""
@@ -103,9 +105,9 @@ _statement_decoder: msgspec.msgpack.Decoder[ConsentAnswer | ConsentWithdrawal] =
 
 def decode_request(data: bytes) -> ConsentRequest:
     """Decode a request. Raises msgspec.ValidationError or msgspec.DecodeError."""
-    return _request_decoder.decode(data)
+    return decoded(_request_decoder, data)
 
 
 def decode_statement(data: bytes) -> ConsentAnswer | ConsentWithdrawal:
     """Decode an answer or a withdrawal. Raises msgspec.ValidationError or msgspec.DecodeError."""
-    return _statement_decoder.decode(data)
+    return decoded(_statement_decoder, data)

@@ -10,14 +10,16 @@ Rule of change: tags and fields are for ever; new fields have defaults; unknown 
 close code 4406 and words.
 """
 
-from typing import Literal
+from typing import Annotated, Literal
 from uuid import UUID
 
 import msgspec
-from msgspec import Struct
+from msgspec import Meta, Struct
+
+from caisey_agent.protocol.decoding import decoded
 
 PROTOCOL_VERSION = 1
-LONGEST_FRAME = 1 << 20  # bytes; a longer one ends the link with 4400
+LONGEST_FRAME = 1 << 20  # bytes; a longer one ends the link with 1009 (RFC 6455: message too big)
 LONGEST_LINE = 64 * 1024  # bytes of a command
 CHUNK = 32 * 1024  # bytes of output or file in one frame
 LARGEST_FILE = 256 << 20  # bytes of a transfer
@@ -172,6 +174,13 @@ class CancelTransfer(Frame, frozen=True, tag="cancel-transfer"):
     transfer: UUID
 
 
+class StillThere(Frame, frozen=True, tag="still-there"):
+    """Is this transfer still under way? An agent that was restarted and knows nothing of it answers TransferFailed."""
+
+    session: UUID
+    transfer: UUID
+
+
 class NewTechnician(Frame, frozen=True, tag="new-technician"):
     """The session is in other hands now; shown to the person."""
 
@@ -316,23 +325,28 @@ class SessionClosed(Frame, frozen=True, tag="closed"):
 # --- agent to server, not numbered: only the newest counts -----------------------------------------------------------
 
 
+LONGEST_FACT = 255  # characters; the agent cuts, the server takes no longer one
+Fact = Annotated[str, Meta(max_length=LONGEST_FACT)]
+Bytes = Annotated[int, Meta(ge=0, le=1 << 62)]
+
+
 class Facts(Frame, frozen=True, tag="facts"):
     """What the device is like now."""
 
-    host_name: str
-    system: str  # "Debian GNU/Linux 12"
+    host_name: Fact
+    system: Fact  # "Debian GNU/Linux 12"
     platform: Literal["linux", "macos", "windows", "other"]
-    architecture: str
-    user: str  # at the keyboard; empty: nobody
-    uptime_seconds: float
-    disk_total_bytes: int
-    disk_free_bytes: int
-    memory_total_bytes: int
-    memory_available_bytes: int
+    architecture: Fact
+    user: Fact  # at the keyboard; empty: nobody
+    uptime_seconds: Annotated[float, Meta(ge=0, le=1e12)]  # the limits also keep out what is no number
+    disk_total_bytes: Bytes
+    disk_free_bytes: Bytes
+    memory_total_bytes: Bytes
+    memory_available_bytes: Bytes
     pending_reboot: bool
-    addresses: tuple[str, ...] = ()
-    consent_page: str = ""  # only in demonstrations: where the prompt can be reached
-    scopes: tuple[str, ...] = ()  # the most that this device accepts
+    addresses: Annotated[tuple[Fact, ...], Meta(max_length=32)] = ()
+    consent_page: Fact = ""  # only in demonstrations: where the prompt can be reached
+    scopes: Annotated[tuple[Fact, ...], Meta(max_length=32)] = ()  # the most that this device accepts
     attended: bool = True
     shell: str = ""  # the plugin whose endpoint half runs here
 
@@ -369,6 +383,7 @@ ToAgent = (
     | PutFile
     | GetFile
     | CancelTransfer
+    | StillThere
     | NewTechnician
     | EndSession
     | Removed
@@ -414,9 +429,9 @@ _from_agent: msgspec.msgpack.Decoder[FromAgent] = msgspec.msgpack.Decoder(FromAg
 
 def decode_from_server(data: bytes) -> FromServer:
     """Decode what the server sent. Raises msgspec.ValidationError or msgspec.DecodeError."""
-    return _from_server.decode(data)
+    return decoded(_from_server, data)
 
 
 def decode_from_agent(data: bytes) -> FromAgent:
     """Decode what the agent sent. Raises msgspec.ValidationError or msgspec.DecodeError."""
-    return _from_agent.decode(data)
+    return decoded(_from_agent, data)

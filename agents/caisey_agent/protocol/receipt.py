@@ -11,6 +11,8 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 from msgspec import Struct
 
+from caisey_agent.protocol.decoding import decoded
+
 NO_RECEIPT = bytes(32)  # "previous" of a session's first receipt
 
 
@@ -67,4 +69,4 @@ _decoder: msgspec.msgpack.Decoder[CommandReceipt | TransferReceipt] = msgspec.ms
 
 def decode(data: bytes) -> CommandReceipt | TransferReceipt:
     """Decode a receipt. Raises msgspec.ValidationError or msgspec.DecodeError."""
-    return _decoder.decode(data)
+    return decoded(_decoder, data)

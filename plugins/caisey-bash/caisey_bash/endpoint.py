@@ -66,7 +66,8 @@ class KeptBash(EndpointShell):
         self._echo = True
         self._paused = False
         self._pid = 0
-        self._pty = self._pipe = -1
+        self._pty = self._pipe = self._life = -1
+        self._ending: asyncio.Task[None] | None = None  # of what the shell left when it ended by itself
         self._folder = ""
         self._interrupting = False
         self._half_typed = False  # the terminal holds a line without its Enter
@@ -112,6 +113,9 @@ class KeptBash(EndpointShell):
         os.set_blocking(self._pipe, False)
         self._loop.add_reader(self._pty, self._read_pty)
         self._loop.add_reader(self._pipe, self._read_pipe)
+        with contextlib.suppress(AttributeError, OSError):  # Linux 5.3; elsewhere the end of the terminal has to tell
+            self._life = os.pidfd_open(self._pid)
+            self._loop.add_reader(self._life, self._died)
         try:
             async with asyncio.timeout(START_SECONDS):
                 await self._prompt.wait()
@@ -132,16 +136,23 @@ class KeptBash(EndpointShell):
 
     async def close(self) -> None:
         """End the shell and everything that it started."""
+        if self._ending is not None:
+            await asyncio.wait([self._ending])
         if self._pid:
             pid = self._pid
             self._stop_reading()
-            await processes.end_all(pid, within_seconds=0.8)
+            await processes.end_all(pid, self._folder, within_seconds=0.8)
             self._forget("the session ended")
 
     def _stop_reading(self) -> None:
-        for fd in (self._pty, self._pipe):
+        for fd in (self._pty, self._pipe, self._life):
             if fd >= 0:
                 self._loop.remove_reader(fd)
+
+    def _died(self) -> None:
+        """bash itself ended; what it started may hold the terminal open for as long as it likes."""
+        self._drain_pty()
+        self._gone("the shell ended")
 
     def _gone(self, reason: str) -> None:
         """The shell ended by itself or was killed."""
@@ -151,16 +162,16 @@ class KeptBash(EndpointShell):
         if self._held:
             self._emit(self._held)
             self._held = b""
-        pid = self._pid
+        pid, mark = self._pid, self._folder
         self._forget(reason)
-        self._loop.create_task(processes.end_all(pid, within_seconds=0.8))
+        self._ending = self._loop.create_task(processes.end_all(pid, mark, within_seconds=0.8))
 
     def _forget(self, reason: str) -> None:
         self._pid = 0
-        for fd in (self._pty, self._pipe):
+        for fd in (self._pty, self._pipe, self._life):
             if fd >= 0:
                 os.close(fd)
-        self._pty = self._pipe = -1
+        self._pty = self._pipe = self._life = -1
         shutil.rmtree(self._folder, ignore_errors=True)
         now = time.monotonic_ns()
         running, self._running = self._running, None

@@ -17,6 +17,8 @@ from typing import Final
 PR_SET_CHILD_SUBREAPER: Final = 36  # <linux/prctl.h>
 MARK: Final = "CAISEY_DIR"
 
+_shells: Final[set[int]] = set()  # those that run now: each ends its own family only
+
 
 def become_subreaper() -> None:
     """Adopt daemonised descendants, so that they can be found (prctl(2)); elsewhere than on Linux nothing happens."""
@@ -36,6 +38,7 @@ def spawn(
     """Fork, make `terminal` the controlling terminal of a new session, `side` the descriptor `side_as`, and run argv."""
     pid = os.fork()
     if pid:
+        _shells.add(pid)
         return pid
     try:
         os.setsid()
@@ -94,50 +97,45 @@ def _session(pid: int) -> int:
         return 0
 
 
-def family(shell: int, mark: str = "") -> set[int]:
-    """Return the shell, its descendants, everything in its session, and orphans of ours that carry its mark in their environment."""
+def family(shell: int, mark: str) -> set[int]:
+    """Return what came from a shell: it, its descendants, everything in its session, and orphans that came to us.
+
+    An orphan is the shell's if it carries its mark in its environment. One that carries no shell's mark has washed it off; it
+    counts as well: whoever ends a shell must not leave behind what hides.
+    """
     parents = _parents()
-    found = {shell} & parents.keys()
+    found = ({shell} & parents.keys()) | {pid for pid, parent in parents.items() if _orphaned(pid, parent, mark)}
     grew = True
     while grew:
         grown = {pid for pid, parent in parents.items() if parent in found and pid not in found}
         grown |= {pid for pid in parents if pid not in found and _session(pid) == shell}
         found |= grown
         grew = bool(grown)
-    if mark:
-        me = os.getpid()
-        for pid, parent in parents.items():
-            if parent in (me, 1) and pid not in found and _carries(pid, mark):
-                found |= {pid} | {child for child, of in parents.items() if of == pid}
     return found
 
 
-def _carries(pid: int, mark: str) -> bool:
+def _orphaned(pid: int, parent: int, mark: str) -> bool:
+    me = os.getpid()
+    if parent not in (me, 1) or pid in _shells:
+        return False
     try:
-        return f"{MARK}={mark}".encode() in Path(f"/proc/{pid}/environ").read_bytes()
+        environment = Path(f"/proc/{pid}/environ").read_bytes()
     except OSError:
         return False
+    if f"{MARK}={mark}".encode() in environment.split(b"\0"):
+        return True
+    ours = parent == me and _session(pid) != _session(me)  # what we started ourselves stays in our session
+    return ours and f"{MARK}=".encode() not in environment
 
 
-def _mark_of(shell: int) -> str:
-    try:
-        for entry in Path(f"/proc/{shell}/environ").read_bytes().split(b"\0"):
-            if entry.startswith(MARK.encode() + b"="):
-                return entry.partition(b"=")[2].decode()
-    except OSError:
-        pass
-    return ""
-
-
-async def end_all(shell: int, within_seconds: float) -> None:
+async def end_all(shell: int, mark: str, within_seconds: float) -> None:
     """End the shell and all of its family: hang up, then kill, again until nobody is left or the time is over; reap what is ours."""
-    mark = _mark_of(shell)
     until = time.monotonic() + within_seconds
-    number, known = signal.SIGHUP, set[int]()
+    number, left = signal.SIGHUP, set[int]()
     while True:
-        known |= family(shell, mark)
-        left = {pid for pid in known if not _reaped(pid)}
+        left = {pid for pid in left | family(shell, mark) if not _reaped(pid)}
         if not left or time.monotonic() > until:
+            _shells.discard(shell)
             return
         for pid in left:
             with contextlib.suppress(ProcessLookupError, PermissionError):
