@@ -142,6 +142,7 @@ LIMITS = {
     "what a device keeps while the server is away": f"{spool.FULL // MIB} MiB",
     "a frame of the link": f"{frames.LONGEST_FRAME // MIB} MiB",
     "a request, other than an upload": "1 MiB",
+    "enrolments from one address": "100 at once, then 2 a second",
     "an installer's life and uses": f"{installers.LONGEST_HOURS} hours, {installers.MOST_USES} uses",
     "a sign-in link's life": f"{sign_in.LINK_HOURS} hours",
     "prompt, put off": f"{desk.LATER_SECONDS // 60} minutes",

@@ -173,7 +173,7 @@ def test_an_unknown_device(caisey: Caisey, tmp_path: Path) -> None:
     stranger.config(device="00000000-0000-4000-8000-000000000000")
     done = agent("run", "--home", str(tmp_path / "home"))
     assert done.returncode == 3
-    assert "not known here. Enrol it again." in done.stderr
+    assert "not known here by this key. Enrol it again." in done.stderr
 
 
 def test_a_flood_of_enrolments(caisey: Caisey, tmp_path: Path) -> None:
