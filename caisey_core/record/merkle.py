@@ -68,20 +68,29 @@ def root_of(leaves: Sequence[bytes]) -> bytes:
     return frontier.root
 
 
-def _split(size: int) -> int:
-    return 1 << ((size - 1).bit_length() - 1)
+def _above(level: Sequence[bytes]) -> list[bytes]:
+    """Return the next level of the tree: pairs are hashed, a last one without a partner moves up as it is."""
+    above = [node_hash(level[at], level[at + 1]) for at in range(0, len(level) - 1, 2)]
+    return [*above, level[-1]] if len(level) & 1 else above
+
+
+def inclusion_proofs(leaves: Sequence[bytes], indices: Sequence[int]) -> list[list[bytes]]:
+    """Return the audit paths of several leaves (RFC 6962 section 2.1.1), hashing the tree once. Raises IndexError."""
+    if any(not 0 <= index < len(leaves) for index in indices):
+        raise IndexError(indices)
+    level, places, paths = leaves, list(indices), [list[bytes]() for _ in indices]
+    while len(level) > 1:
+        for path, place in zip(paths, places, strict=True):
+            if (sibling := place ^ 1) < len(level):
+                path.append(level[sibling])
+        places = [place >> 1 for place in places]
+        level = _above(level)
+    return paths
 
 
 def inclusion_proof(leaves: Sequence[bytes], index: int) -> list[bytes]:
     """Return the audit path of a leaf (RFC 6962 section 2.1.1). Raises IndexError for a leaf that is not there."""
-    if not 0 <= index < len(leaves):
-        raise IndexError(index)
-    if len(leaves) == 1:
-        return []
-    k = _split(len(leaves))
-    if index < k:
-        return [*inclusion_proof(leaves[:k], index), root_of(leaves[k:])]
-    return [*inclusion_proof(leaves[k:], index - k), root_of(leaves[:k])]
+    return inclusion_proofs(leaves, [index])[0]
 
 
 def verify_inclusion(leaf: bytes, index: int, size: int, proof: Sequence[bytes], root: bytes) -> bool:
@@ -108,16 +117,18 @@ def consistency_proof(leaves: Sequence[bytes], old_size: int) -> list[bytes]:
     """Return the proof that the first `old_size` leaves are a prefix (RFC 6962 section 2.1.2)."""
     if not 0 < old_size <= len(leaves):
         raise IndexError(old_size)
-    return _subproof(old_size, leaves, complete=True)
-
-
-def _subproof(old_size: int, leaves: Sequence[bytes], *, complete: bool) -> list[bytes]:
     if old_size == len(leaves):
-        return [] if complete else [root_of(leaves)]
-    k = _split(len(leaves))
-    if old_size <= k:
-        return [*_subproof(old_size, leaves[:k], complete=complete), root_of(leaves[k:])]
-    return [*_subproof(old_size - k, leaves[k:], complete=False), root_of(leaves[:k])]
+        return []
+    level, node, proof = leaves, old_size - 1, list[bytes]()
+    while node & 1:  # the largest complete subtree at the old tree's right edge
+        level, node = _above(level), node >> 1
+    if node:
+        proof.append(level[node])
+    while len(level) > 1:
+        if (sibling := node ^ 1) < len(level):
+            proof.append(level[sibling])
+        level, node = _above(level), node >> 1
+    return proof
 
 
 def verify_consistency(old_size: int, old_root: bytes, size: int, root: bytes, proof: Sequence[bytes]) -> bool:

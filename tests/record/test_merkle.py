@@ -1,14 +1,18 @@
 """Trees and proofs against the published vectors of RFC 6962's reference implementation, and against every small damage."""
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from caisey_core.record import merkle
 from caisey_core.record.merkle import (
     EMPTY,
     Frontier,
     consistency_proof,
     inclusion_proof,
+    inclusion_proofs,
     leaf_hash,
+    node_hash,
     root_of,
     verify_consistency,
     verify_inclusion,
@@ -81,3 +85,49 @@ def test_consistency(count: int, data: st.DataObject) -> None:
     forged = [*leaves[:changed], leaf_hash(b"forged"), *leaves[changed + 1 :]]
     forged_root = root_of(forged)
     assert not verify_consistency(old, old_root, count, forged_root, consistency_proof(forged, old))
+
+
+def path_as_defined(leaves: list[bytes], index: int) -> list[bytes]:
+    """PATH(m, D[n]) as RFC 6962 section 2.1.1 writes it: recursive, over slices."""
+    if len(leaves) == 1:
+        return []
+    k = 1 << ((len(leaves) - 1).bit_length() - 1)
+    if index < k:
+        return [*path_as_defined(leaves[:k], index), root_of(leaves[k:])]
+    return [*path_as_defined(leaves[k:], index - k), root_of(leaves[:k])]
+
+
+def proof_as_defined(old: int, leaves: list[bytes], *, complete: bool = True) -> list[bytes]:
+    """SUBPROOF(m, D[n], b) as RFC 6962 section 2.1.2 writes it."""
+    if old == len(leaves):
+        return [] if complete else [root_of(leaves)]
+    k = 1 << ((len(leaves) - 1).bit_length() - 1)
+    if old <= k:
+        return [*proof_as_defined(old, leaves[:k], complete=complete), root_of(leaves[k:])]
+    return [*proof_as_defined(old - k, leaves[k:], complete=False), root_of(leaves[:k])]
+
+
+@given(sizes)
+def test_proofs_are_those_of_the_definition(count: int) -> None:
+    """Hashed level by level, each proof is byte for byte what the recursive definition gives."""
+    leaves = some(count)
+    assert inclusion_proofs(leaves, range(count)) == [path_as_defined(leaves, i) for i in range(count)]
+    assert [consistency_proof(leaves, n + 1) for n in range(count)] == [proof_as_defined(n + 1, leaves) for n in range(count)]
+
+
+def test_a_large_log_is_hashed_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However many proofs are wanted, the tree is hashed once: no more node hashes than the log has leaves."""
+    hashed = 0
+
+    def counted(left: bytes, right: bytes) -> bytes:
+        nonlocal hashed
+        hashed += 1
+        return node_hash(left, right)
+
+    monkeypatch.setattr(merkle, "node_hash", counted)
+    leaves = [i.to_bytes(32, "big") for i in range(100_000)]
+    inclusion_proofs(leaves, range(0, 100_000, 1000))
+    assert hashed < len(leaves)
+    hashed = 0
+    consistency_proof(leaves, 77_777)
+    assert hashed < len(leaves)
