@@ -69,8 +69,13 @@ def _parser() -> argparse.ArgumentParser:
     serve.add_argument("--ready-file", type=Path, help="write the address to this file as JSON once it serves")
     serve.set_defaults(run=_serve)
 
-    verify = commands.add_parser("verify", help="check everything in a data folder and print what was proved")
-    verify.add_argument("--data", type=Path, required=True)
+    verify = commands.add_parser("verify", help="check a bundle, or everything in a data folder, and print what was proved")
+    what = verify.add_mutually_exclusive_group(required=True)
+    what.add_argument("bundle", type=Path, nargs="?", metavar="FILE", help="a bundle; needs no installation and no network")
+    what.add_argument("--data", type=Path, help="data folder of an installation")
+    verify.add_argument(
+        "--key", help="the tenant's public key (from its page Keys and proofs) that must have signed the bundle"
+    )
     verify.set_defaults(run=_verify)
 
     plugins = commands.add_parser("plugins", help="list what is installed")
@@ -110,10 +115,15 @@ def _serve(given: argparse.Namespace) -> int:
 
 def _verify(given: argparse.Namespace) -> int:
     from caisey_core import config
+    from caisey_core.services.bundle_verdict import verify_bundle
     from caisey_core.services.verification import verify_folder
 
-    config.load(given.data)
-    verdict = verify_folder(given.data)
+    if given.bundle is not None:
+        with given.bundle.open("rb") as file:
+            verdict = verify_bundle(file, given.key)
+    else:
+        config.load(given.data)
+        verdict = verify_folder(given.data)
     for line in verdict.proved:
         print(line)
     if not verdict.ok:

@@ -487,6 +487,15 @@ class RetentionSet(Event, frozen=True, tag="retention-set"):
     days: int | None  # None: no rule of its own; 0: for ever
 
 
+class SessionExported(Event, frozen=True, tag="session-exported"):
+    """A bundle of a session was made; `files` stands for its files for reading (record/bundle.py: listing)."""
+
+    session: UUID
+    events: int
+    files: bytes
+    everything: bool  # False: a reviewer withheld lines
+
+
 class PluginEnabled(Event, frozen=True, tag="plugin-enabled"):
     plugin: str
 
@@ -521,6 +530,7 @@ AuditEvent = (
     | AuditExported
     | ContentErased
     | RetentionSet
+    | SessionExported
     | PluginEnabled
     | PluginDisabled
 )

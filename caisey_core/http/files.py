@@ -1,22 +1,26 @@
 """Files and full outputs of a session: bytes to and from a browser or an API client."""
 
+import asyncio
+from collections.abc import AsyncIterator
 from pathlib import PurePosixPath
-from typing import Any
+from typing import IO, Any, Final
 from uuid import UUID
 
 from litestar import Request, get, post
 from litestar.di import NamedDependency
 from litestar.params import FromPath, FromQuery, JSONBody
-from litestar.response import File, Response
+from litestar.response import File, Response, Stream
 from litestar.status_codes import HTTP_200_OK, HTTP_202_ACCEPTED
 from msgspec import Struct
 
 from caisey_core.domain.refused import Refused
 from caisey_core.domain.roles import Member
 from caisey_core.http.problems import RefusedError
-from caisey_core.services import review, transfers
+from caisey_core.services import export, review, transfers
 from caisey_core.services.house import House
 from caisey_core.services.views import TransferCard
+
+PIECE: Final = 256 * 1024  # bytes of a bundle in one piece of the answer
 
 
 class Wanted(Struct, frozen=True, forbid_unknown_fields=True):
@@ -106,4 +110,24 @@ async def output(
     return Response(found, media_type="text/plain", headers=headers)
 
 
-handlers = [upload, download, cancel, fetch, output]
+@get("/sessions/{session:uuid}/bundle")
+async def bundle(session: FromPath[UUID], member: NamedDependency[Member], house: NamedDependency[House]) -> Stream:
+    """Give a session as one file that anybody can check offline. Each export is an event of the audit log."""
+    made = await export.session(house, member, session)
+    if isinstance(made, Refused):
+        raise RefusedError(made)
+    headers = {
+        "content-length": str(made.size),
+        "content-disposition": f'attachment; filename="{made.name}"',
+        "x-content-type-options": "nosniff",
+    }
+    return Stream(_pieces(made.file), media_type="application/zip", headers=headers)
+
+
+async def _pieces(file: IO[bytes]) -> AsyncIterator[bytes]:
+    with file:
+        while piece := await asyncio.to_thread(file.read, PIECE):
+            yield piece
+
+
+handlers = [upload, download, cancel, fetch, output, bundle]

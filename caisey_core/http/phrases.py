@@ -1,7 +1,6 @@
 """Small pieces of pages that are made of one value: icons, times, sizes, states. All return markup that is safe to show."""
 
 import functools
-import re
 from datetime import UTC, datetime
 from typing import Final
 
@@ -36,10 +35,6 @@ SCOPES: Final = {  # what a technician may ask for in this version, in the order
     "files": "Send and fetch files",
     "admin": "Act as administrator",
 }
-# ECMA-48 control sequences, OSC and other strings with their terminators, and lone control characters but tab and newline
-_CONTROLS: Final = re.compile(
-    r"\x1b\[[0-?]*[ -/]*[@-~]|\x1b[\]PX^_].*?(?:\x07|\x1b\\|$)|\x1b[ -/]*[0-~]?|[\x00-\x08\x0b-\x1f\x7f-\x9f]", re.S
-)
 
 
 @functools.cache
@@ -183,8 +178,3 @@ def initials(name: str) -> str:
 def json(value: object) -> Markup:
     """Return a value as JSON that may stand in a script element as data."""
     return Markup(msgspec.json.encode(value).decode().replace("<", "\\u003c"))  # noqa: S704  # no markup is left in it
-
-
-def plain(text: str) -> str:
-    """Return terminal output as text: without colours, cursor moves and titles."""
-    return _CONTROLS.sub("", text.replace("\r\n", "\n"))

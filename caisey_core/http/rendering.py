@@ -19,6 +19,7 @@ from caisey_core.http.static import assets, web_folder
 from caisey_core.services import notices
 from caisey_core.services.house import House
 from caisey_core.services.members import WORKERS
+from caisey_core.services.plain_text import plain
 
 AnyRequest = Request[Any, Any, Any]
 
@@ -71,7 +72,7 @@ def environment(house: House) -> Environment:
         filesize=phrases.size,
         initials=phrases.initials,
         json=phrases.json,
-        plain=phrases.plain,
+        plain=plain,
     )
     return made
 

@@ -76,7 +76,9 @@ def _entry(position: int, event: e.AnyEvent | e.Unknown, names: dict[UUID, str])
         actor=event.actor.name or event.actor.kind,
         kind=event.kind if isinstance(event, e.Unknown) else str(event.__struct_config__.tag),
         sentence=_sentence(event, names),
-        session=event.session if isinstance(event, e.SessionOpened | e.ReviewOpened | e.ContentErased) else None,
+        session=event.session
+        if isinstance(event, e.SessionOpened | e.ReviewOpened | e.SessionExported | e.ContentErased)
+        else None,
     )
 
 
@@ -171,6 +173,8 @@ def _sentence(event: e.AnyEvent | e.Unknown, names: dict[UUID, str]) -> str:
             whose = names.get(event.client, "a client") if event.client is not None else "all other clients"
             days = "as for all others" if event.days is None else f"for {event.days} days" if event.days else "for ever"
             return f"Contents of {whose} are kept {days}"
+        case e.SessionExported():
+            return f"Exported a session, {event.events} events" + ("" if event.everything else ", with lines withheld")
         case e.PluginEnabled():
             return f"Enabled the plugin {event.plugin}"
         case e.PluginDisabled():

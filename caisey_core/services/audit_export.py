@@ -64,6 +64,7 @@ MEANS: Final[dict[type[e.Event], Means]] = {
     e.AssignmentClosed: Means(ENTITY_MANAGEMENT, 11, "Deactivate", "assignment", "assignment"),
     e.SessionOpened: Means(ENTITY_MANAGEMENT, 1, "Create", "session", "session"),
     e.ReviewOpened: Means(ENTITY_MANAGEMENT, 2, "Read", "session", "session"),
+    e.SessionExported: Means(ENTITY_MANAGEMENT, 2, "Read", "session", "session"),
     e.AuditExported: Means(ENTITY_MANAGEMENT, 2, "Read", "audit log"),
     e.ContentErased: Means(ENTITY_MANAGEMENT, 4, "Delete", "session content", "session"),
     e.RetentionSet: Means(ENTITY_MANAGEMENT, 3, "Update", "retention", "client"),

@@ -57,6 +57,7 @@ class House:
         self.transfers: Transfers
         self.enrolments = Flood(burst=100, each_second=2)  # of one address: a whole office at once, then slower
         self.closing = asyncio.Event()
+        self.exporting = asyncio.Semaphore(1)  # an export keeps one reader of the record busy; the others need theirs
         self._tasks: set[asyncio.Task[Any]] = set()
 
     def spawn(self, work: Coroutine[Any, Any, Any], what: str) -> None:

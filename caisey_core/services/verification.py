@@ -80,36 +80,42 @@ class SessionCheck:
         self.commands = 0
         self.unreceipted: set[UUID] = set()
         self.events = 0
-        self._lines: dict[UUID, bytes] = {}
-        self._paths: dict[UUID, bytes] = {}
-        self._outputs: dict[UUID, tuple[hashlib._Hash, int]] = {}
+        self._lines: dict[UUID, bytes | None] = {}
+        self._paths: dict[UUID, bytes | None] = {}
+        self._outputs: dict[UUID, tuple[hashlib._Hash | None, int]] = {}
         self._previous = NO_RECEIPT
-        self._row: Recorded
+        self._position = 0
         self._mono = 0
+        self.uncompared = 0  # receipts for texts that are not wholly known here: signed and chained, but not compared
 
     def _broken(self, what: str) -> Broken:
-        return Broken(what, self._stream, self._row.position)
+        return Broken(what, self._stream, self._position)
 
     def take(self, row: Recorded) -> None:
         """Check the next event."""
-        self._row = row
+        self.follow(row.position, e.decode(row.event), row.disclosure.texts if row.disclosure is not None else ())
+
+    def follow(self, position: int, event: e.AnyEvent | e.Unknown, texts: tuple[bytes | None, ...]) -> None:
+        """Check the next event; None stands for a text of which something is withheld, no texts for none that is known."""
+        self._position = position
         self.events += 1
-        event = e.decode(row.event)
-        if isinstance(event, e.Unknown):
-            return
-        if not isinstance(event, e.SessionEvent):
-            raise self._broken("this event does not belong to a session")
         if event.mono < self._mono:
             raise self._broken("the clock that never goes back went back")
         self._mono = event.mono
-        self._meaning(event, row.disclosure.texts if row.disclosure is not None else ())
+        if isinstance(event, e.Unknown):
+            if self.state.sealed:
+                raise self._broken("an event follows the seal")
+            return
+        if not isinstance(event, e.SessionEvent):
+            raise self._broken("this event does not belong to a session")
+        self._meaning(event, texts[0] if texts else None)
         outcome = decide(self.state, event)
         if isinstance(outcome, Refused) or not outcome:
             reason = outcome.reason if isinstance(outcome, Refused) else "it happened before"
             raise self._broken(f"{type(event).__name__} at {time_of(event.at)} cannot follow here: {reason}")
         self.state = evolve(self.state, event)
 
-    def _meaning(self, event: e.SessionEvent, texts: tuple[bytes, ...]) -> None:
+    def _meaning(self, event: e.SessionEvent, text: bytes | None) -> None:
         match event:
             case e.SessionRequested():
                 if f"session/{event.session}" != self._stream:
@@ -126,27 +132,26 @@ class SessionCheck:
                 self._works(event.at)
                 self.commands += 1
                 self.unreceipted.add(event.command)
-                if texts:
-                    self._lines[event.command] = hashlib.sha256(texts[0]).digest()
+                self._lines[event.command] = _digest(text)
                 self._outputs[event.command] = (hashlib.sha256(), 0)
             case e.TerminalTyped():
                 self._works(event.at)
             case e.TransferAccepted():
                 self._works(event.at)
-                if texts:
-                    self._paths[event.transfer] = hashlib.sha256(texts[0]).digest()
-            case e.OutputReceived() if texts and event.command in self._outputs:
+                self._paths[event.transfer] = _digest(text)
+            case e.OutputReceived() if event.command in self._outputs:
                 assert event.command is not None
                 digest, size = self._outputs[event.command]
-                digest.update(texts[0])
-                self._outputs[event.command] = (digest, size + len(texts[0]))
+                if digest is not None and text is not None:
+                    digest.update(text)
+                self._outputs[event.command] = (digest if text is not None else None, size + event.output.size)
             case e.CommandFinished():
                 self._finished(event)
             case e.TransferFinished():
                 self._transferred(event)
             case e.Sealed():
-                if event.events != self._row.position:
-                    raise self._broken(f"the seal counts {event.events} events, {self._row.position} came before it")
+                if event.events != self._position:
+                    raise self._broken(f"the seal counts {event.events} events, {self._position} came before it")
 
     def _works(self, at: int) -> None:
         if self.first_work is None:
@@ -229,12 +234,14 @@ class SessionCheck:
 
     def _finished(self, event: e.CommandFinished) -> None:
         said = self._receipt(event.receipt, event.signature)
-        output, size = self._outputs.get(event.command, (hashlib.sha256(), 0))
+        output, size = self._outputs.pop(event.command, (hashlib.sha256(), 0))
+        line = self._lines.get(event.command, b"")
+        self.uncompared += line is None or output is None
         if not isinstance(said, receipt.CommandReceipt) or said.command != event.command:
             raise self._broken("the receipt is for something else")
-        if self.erased is None and said.line != self._lines.get(event.command):
+        if line is not None and said.line != line:
             raise self._broken("the device ran another command than the one that is recorded")
-        if self.erased is None and (said.output, said.output_size) != (output.digest(), size):
+        if said.output_size != size or (output is not None and said.output != output.digest()):
             raise self._broken("the recorded output is not what the device sent")
         if (said.exit_code, said.duration_ns) != (event.exit_code, event.duration_ns):
             raise self._broken("the recorded end is not what the device signed")
@@ -244,8 +251,9 @@ class SessionCheck:
         said = self._receipt(event.receipt, event.signature)
         if not isinstance(said, receipt.TransferReceipt) or said.transfer != event.transfer:
             raise self._broken("the receipt is for something else")
-        path = said.path if self.erased is not None else self._paths.get(event.transfer)
-        if (said.path, said.content, said.size) != (path, event.content, event.size):
+        path = self._paths.get(event.transfer, b"")
+        self.uncompared += path is None
+        if (path is not None and said.path != path) or (said.content, said.size) != (event.content, event.size):
             raise self._broken("the file is not what the device signed for")
 
     def sentence(self) -> str:
@@ -282,6 +290,10 @@ class SessionCheck:
             )
         lines.append("The record is sealed: nothing can follow." if self.state.sealed else "The record is still open.")
         return tuple(lines)
+
+
+def _digest(text: bytes | None) -> bytes | None:
+    return hashlib.sha256(text).digest() if text is not None else None
 
 
 def _when(store: Store, tenant: UUID, broken: Broken) -> str:

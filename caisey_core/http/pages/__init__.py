@@ -1,6 +1,6 @@
 """The pages of the web UI. Each handler decodes what a browser sent, calls a service, and renders what came back."""
 
-from caisey_core.http.pages import account, administration, assignments, devices, events, notices, sessions, sign_in
+from caisey_core.http.pages import account, administration, assignments, devices, events, notices, sessions, sign_in, verify
 
 handlers = [
     *devices.handlers,
@@ -11,4 +11,4 @@ handlers = [
     *notices.handlers,
     *events.handlers,
 ]
-public_handlers = sign_in.handlers
+public_handlers = [*sign_in.handlers, *verify.handlers]

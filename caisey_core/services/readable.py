@@ -1,0 +1,254 @@
+"""A bundle's files for reading: a page without scripts, JSON lines, and an asciicast of the terminal. Written event by event.
+
+What a reviewer wrote in the place of a withheld line is shown as theirs, wherever it stands.
+"""
+
+import codecs
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from html import escape
+from typing import IO, Final
+
+import msgspec
+from msgspec import UNSET
+
+from caisey_core.domain import events as e
+from caisey_core.record.bundle import Shown, lines_shown
+from caisey_core.services.checker_page import source_hash
+from caisey_core.services.plain_text import plain
+
+MOST_OUTPUT: Final = 64 * 1024  # bytes of one output in the page; the rest is in the JSON lines
+Text = list[tuple[bytes | None, str]]  # a text's lines: what was recorded, or None and what a reviewer wrote instead
+WITHHELD: Final = "withheld"
+_STYLE: Final = (
+    ":root{color-scheme:light dark;font:15px/1.5 system-ui,sans-serif}body{max-width:60rem;margin:0 auto;padding:1rem}"
+    "h1{font-size:1.4rem;margin:.5rem 0}ol{list-style:none;padding:0}li{border-top:1px solid #8884;padding:.5rem 0}"
+    "time{font-variant-numeric:tabular-nums;opacity:.75;margin-right:.6rem}.n{opacity:.75;float:right;font-size:.85rem}"
+    "pre{white-space:pre-wrap;overflow-wrap:anywhere;margin:.4rem 0 0;padding:.5rem;background:#8881;border-radius:6px;"
+    "font:13px/1.45 ui-monospace,monospace}.w{background:#8883;border-radius:3px;padding:0 .3em}.e{outline:1px dashed}"
+    "body{overflow-wrap:anywhere}footer{margin:1.5rem 0}@media print{body{max-width:none;padding:0}li{break-inside:avoid}}"
+)
+
+
+def page_head(title: str) -> str:
+    """Return the beginning of the page for reading; its policy lets nothing but its own style in."""
+    policy = f"default-src 'none'; style-src '{source_hash(_STYLE)}'; base-uri 'none'; form-action 'none'"
+    return (
+        f'<!doctype html><html lang="en"><head><meta charset="utf-8"><meta http-equiv="Content-Security-Policy" '
+        f'content="{policy}"><meta name="viewport" content="width=device-width, initial-scale=1">'
+        f'<meta name="robots" content="noindex"><title>{escape(title)}</title><style>{_STYLE}</style></head><body>'
+    )
+
+
+def moment(at: int) -> str:
+    """Return a time (UTC microseconds) for people."""
+    return f"{datetime.fromtimestamp(at / 1e6, UTC):%Y-%m-%d %H:%M:%S}"
+
+
+def sentence(event: e.AnyEvent | e.Unknown) -> str:
+    """Say what happened; the event's texts follow in a box of their own."""
+    who = escape(event.actor.name or event.actor.kind)
+    match event:
+        case e.SessionRequested():
+            scopes = ", ".join(event.scopes)
+            return f"{escape(event.technician_name)} asked for a session on {escape(event.device_name)} ({escape(scopes)}):"
+        case e.ConsentAsked():
+            return f"{who} asks the person at the device"
+        case e.PromptShown():
+            return "The prompt was shown on the device"
+        case e.Nudged():
+            return f"{who} had the prompt shown again:"
+        case e.ConsentGranted():
+            minutes = (event.until - event.at) // 60_000_000
+            return f"<b>{escape(event.who)} agreed</b> for {minutes} minutes: {escape(', '.join(event.scopes))}"
+        case e.ConsentDenied():
+            return f"<b>{escape(event.who)} said no</b>"
+        case e.ConsentPostponed():
+            return f"{escape(event.who)} asked to be asked later"
+        case e.RequestExpired():
+            return "Nobody answered in time"
+        case e.RequestCancelled():
+            return f"{who} took the request back:"
+        case e.ConsentWithdrawn():
+            return f"<b>{escape(event.who)} stopped the session</b>"
+        case e.ConsentEnded():
+            return "The agreed time was over"
+        case e.ShellStarted():
+            return f"{escape(event.shell)} started as {escape(event.account)}"
+        case e.ShellEnded():
+            return f"The shell ended: {escape(event.reason)}"
+        case e.CommandAccepted():
+            return f"{who} runs:"
+        case e.CommandStarted():
+            return "The command began on the device"
+        case e.OutputReceived():
+            return "Terminal:" if event.command is None else "Output:"
+        case e.OutputCut():
+            return f"{event.size} bytes more came than are kept (SHA-256 {event.content.hex()})"
+        case e.CommandFinished():
+            code = "without an exit code" if event.exit_code is None else f"with exit code {event.exit_code}"
+            return f"Ended {code} after {event.duration_ns / 1e9:.2f} s, signed by the device, in the folder:"
+        case e.CommandInterrupted():
+            return f"{who} stopped what was running"
+        case e.NotRun():
+            return f"The device did not do it: {escape(event.reason)}"
+        case e.TerminalTyped():
+            return f"{who} typed {event.count} bytes" + (", not recorded: the terminal did not echo" if event.hidden else ":")
+        case e.TerminalResized():
+            return f"The terminal has {event.columns} columns and {event.rows} rows"
+        case e.TransferAccepted():
+            return f"{who} {'sends a file to' if event.direction == 'upload' else 'fetches a file from'} the device:"
+        case e.TransferFinished():
+            return f"The file is there, {event.size} bytes, signed by the device (SHA-256 {event.content.hex()})"
+        case e.TransferFailed() | e.TransferCancelled():
+            return f"The transfer ended: {escape(event.reason)}"
+        case e.Reassigned():
+            return f"{who} gave the session from {escape(event.from_name)} to {escape(event.to_name)}:"
+        case e.SessionInterrupted():
+            return f"Interrupted: {escape(event.reason)}"
+        case e.SessionResumed():
+            return f"Resumed: {escape(event.reason)}"
+        case e.SessionCompleted():
+            return f"<b>{who} finished: {escape(event.resolution)}</b>"
+        case e.Sealed():
+            return f"The record was sealed after {event.events} events"
+    return f"An event of a kind that this version does not know: {escape(getattr(event, 'kind', ''))}"
+
+
+class Readable:
+    """Writes the three files. `cast_used` says whether there was a terminal at all."""
+
+    def __init__(self, page: IO[bytes], lines: IO[bytes], cast: IO[bytes]) -> None:
+        self._page, self._jsonl, self._cast = page, lines, cast
+        self.cast_used = False
+        self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
+        self._size = (80, 24)
+        self._command: object = UNSET
+        self._room = 0
+
+    def take(self, position: int, data: bytes, shown: Shown, edits: Mapping[int, str]) -> None:
+        """Write the next event, with a reviewer's texts by the numbers of the withheld lines."""
+        event = e.decode(data)
+        texts = _texts(data, shown, edits)
+        self._write_json(position, data, texts)
+        if not isinstance(event, e.AuditEvent):
+            self._write_page(position, event, texts)
+            self._write_cast(event, texts)
+
+    def finish(self, tenant: str, vkey: str) -> None:
+        """Write the end of the page."""
+        self._end_output()
+        self._page.write(
+            f"</ol><footer><p>From the record of {escape(tenant)}. What is shown here can be proven: open <b>check.html</b> of "
+            "this bundle in a browser and drop the bundle on it; nothing leaves your computer. Compare the key below with the "
+            f"one that you got from {escape(tenant)} by another way. Text marked as a reviewer’s was written by a reviewer in "
+            "the place of a withheld line and is no part of the proof.</p>"
+            f"<p><code>{escape(vkey)}</code></p></footer></body></html>\n".encode()
+        )
+
+    def _write_page(self, position: int, event: e.SessionEvent | e.Unknown, texts: list[Text]) -> None:
+        if position == 0:
+            name = event.device_name if isinstance(event, e.SessionRequested) else ""
+            client = event.client_name if isinstance(event, e.SessionRequested) else ""
+            title = f"Session on {name}"
+            self._page.write(page_head(title).encode())
+            self._page.write(f"<h1>{escape(title)}</h1><p>{escape(client)} · all times are UTC</p><ol>".encode())
+        if isinstance(event, e.OutputReceived) and event.command == self._command:
+            self._page.write(self._output(texts).encode())  # the box of this command is open
+            return
+        self._end_output()
+        head = f'<li id="e{position}"><span class="n">event {position}</span><time>{moment(event.at)}</time>{sentence(event)}'
+        if isinstance(event, e.OutputReceived):
+            self._command, self._room = event.command, MOST_OUTPUT
+            self._page.write(f"{head}<pre>{self._output(texts)}".encode())
+            return
+        boxes = "".join(f"<pre>{_markup(text)}</pre>" for text in texts if text)
+        self._page.write(f"{head}{boxes}</li>\n".encode())
+
+    def _output(self, texts: list[Text]) -> str:
+        if self._room <= 0:
+            return ""
+        made = "".join(_markup(text) for text in texts)
+        self._room -= len(made)
+        return made if self._room > 0 else f"{made}\n(the rest is in events.jsonl)"
+
+    def _end_output(self) -> None:
+        if self._command is not UNSET:
+            self._page.write(b"</pre></li>\n")
+        self._command = UNSET
+
+    def _write_json(self, position: int, data: bytes, texts: list[Text]) -> None:
+        fields = msgspec.msgpack.decode(data)
+        said = iter(texts)
+        line = {"event": position, **{name: _plain(value, said) for name, value in fields.items()}}
+        if isinstance(line.get("at"), int):
+            line["time"] = f"{moment(fields['at']).replace(' ', 'T')}.{fields['at'] % 1_000_000:06}Z"
+        self._jsonl.write(msgspec.json.encode(line) + b"\n")
+
+    def _write_cast(self, event: e.SessionEvent | e.Unknown, texts: list[Text]) -> None:
+        if isinstance(event, e.TerminalResized):
+            self._size = (event.columns, event.rows)
+            if self.cast_used:
+                self._frame(event.mono, "r", f"{event.columns}x{event.rows}")
+        elif isinstance(event, e.OutputReceived) and event.command is None:
+            if not self.cast_used:
+                self.cast_used = True
+                head = {"version": 2, "width": self._size[0], "height": self._size[1], "timestamp": event.at // 1_000_000}
+                self._cast.write(msgspec.json.encode(head) + b"\n")
+            for text in texts or [[(None, "")]]:
+                said = "".join(
+                    self._decoder.decode(line) if line is not None else f"[{edit or WITHHELD}]\r\n" for line, edit in text
+                )
+                self._frame(event.mono, "o", said)
+        elif self.cast_used and isinstance(event, e.CommandAccepted | e.ConsentGranted | e.ConsentWithdrawn | e.Reassigned):
+            self._frame(event.mono, "m", str(event.__struct_config__.tag))
+
+    def _frame(self, mono: int, kind: str, said: str) -> None:
+        self._cast.write(msgspec.json.encode([round(mono / 1e9, 6), kind, said]) + b"\n")
+
+
+def _texts(data: bytes, shown: Shown, edits: Mapping[int, str]) -> list[Text]:
+    contents = e.contents_in(data)
+    if shown is None:
+        return [[(None, edits.get(0, "") if i == 0 else "")] for i, _ in enumerate(contents)]
+    at, texts = 0, list[Text]()
+    for lines in lines_shown(shown):
+        texts.append([(line, edits.get(at + i, "") if line is None else "") for i, line in enumerate(lines)])
+        at += len(lines)
+    return texts
+
+
+def _markup(text: Text) -> str:
+    """Return a text as markup; runs of recorded lines are freed of control sequences together."""
+    made, run = list[str](), list[bytes]()
+    for line, edit in [*text, (None, UNSET)]:
+        if line is not None:
+            run.append(line)
+            continue
+        made.append(escape(plain(b"".join(run).decode(errors="replace"))))
+        run.clear()
+        if edit is UNSET:
+            break
+        if edit:
+            made.append(f'<span class="w e">{escape(plain(str(edit)))}</span> <span class="w">a reviewer’s words</span>\n')
+        else:
+            made.append(f'<span class="w">{WITHHELD}</span>\n')
+    return "".join(made)
+
+
+def _plain(value: object, texts: "object") -> object:
+    """Return a field for JSON: bytes as hex, a content with what is shown of it."""
+    if isinstance(value, bytes):
+        return value.hex()
+    if isinstance(value, dict) and value.keys() == {"root", "lines", "size"}:
+        text: Text = next(texts, []) if value["root"] else []  # type: ignore[call-overload]
+        lines = [
+            {"withheld": True, **({"reviewer": edit} if edit else {})} if line is None else line.decode(errors="replace")
+            for line, edit in text
+        ]
+        return {"root": _plain(value["root"], texts), "lines": value["lines"], "size": value["size"], "text": lines}
+    if isinstance(value, dict):
+        return {str(name): _plain(one, texts) for name, one in value.items()}
+    if isinstance(value, list):
+        return [_plain(one, texts) for one in value]
+    return value if isinstance(value, str | int | float | bool | None) else str(value)
