@@ -12,7 +12,12 @@ from pathlib import Path
 HERE = Path(__file__).resolve().parent
 VENV = HERE / ".venv"
 BIN = VENV / "bin"
-TEST_PROGRAMS = {"chromium": "chromium", "initdb": "postgresql"}  # program -> Debian package
+TEST_PROGRAMS = {  # program -> Debian packages
+    "chromium": ("chromium",),
+    "initdb": ("postgresql",),
+    "go": ("golang-go", "golang-golang-x-mod-dev"),
+}
+GO_PACKAGE = Path("/usr/share/gocode/src/golang.org/x/mod/sumdb/tlog")
 
 
 def say(words: str) -> None:
@@ -67,9 +72,13 @@ def initdb_found() -> bool:
 
 
 def test_programs() -> None:
-    """Get what the tests drive: Chromium and PostgreSQL, from Debian."""
-    there = {"chromium": shutil.which("chromium") is not None, "initdb": initdb_found()}
-    missing = [TEST_PROGRAMS[program] for program, found in there.items() if not found]
+    """Get what the tests drive, from Debian: Chromium, PostgreSQL, and Go with the log proofs that we did not write."""
+    there = {
+        "chromium": shutil.which("chromium") is not None,
+        "initdb": initdb_found(),
+        "go": shutil.which("go") is not None and GO_PACKAGE.is_dir(),
+    }
+    missing = [package for program, found in there.items() if not found for package in TEST_PROGRAMS[program]]
     if missing:
         say(f"Installing {' and '.join(missing)} from Debian …")
         if not apt(*missing):
