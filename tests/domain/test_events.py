@@ -98,15 +98,6 @@ def test_a_kind_of_a_newer_version_is_kept() -> None:
     assert e.contents(found) == ()
 
 
-def test_texts_beside_a_kind_of_a_newer_version_are_found() -> None:
-    """Their commitments are known by their shape: what lies beside the event can be checked by a version that does not know it."""
-    said = e.Content(b"r" * 32, 2, 9)
-    newer = {"kind": "ai-proposed", "actor": e.SERVER, "at": 5, "plan": said, "none": e.NOTHING, "other": {"root": 1}}
-    found = e.decode(msgspec.msgpack.encode(newer))
-    assert isinstance(found, e.Unknown)
-    assert e.contents(found) == (said,)
-
-
 @pytest.mark.parametrize("data", [b"", b"\xc1", b"\x80", msgspec.msgpack.encode({"kind": "sealed"}), b"\xff" * 40])
 def test_what_is_no_event_is_refused(data: bytes) -> None:
     """Damage is never taken for an unknown kind."""
