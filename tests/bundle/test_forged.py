@@ -1,24 +1,20 @@
 """A server in the wrong hands exports what it forged: every hash fits, the tenant's key signed it, and three checkers say no."""
 
-import asyncio
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import msgspec
 import pytest
 from checkers import by_caisey, by_page, by_script
-from exporting import World, exported
-from forgeries import FORGERIES, Row, entry, rows_of
-from msgspec.structs import replace
+from exporting import World, seal_counts
+from forgeries import FORGERIES, rows_of
 from playwright.sync_api import Page
 
 from caisey_core.domain import events as e
 from caisey_core.record.commitment import commit
-from caisey_core.record.keys import MasterKey
 from caisey_core.record.sqlite import SqliteStore
-from caisey_core.record.writer import Entry, Record
+from caisey_core.record.writer import Entry
 
 Forge = Callable[..., bytes]
 
@@ -28,44 +24,6 @@ def newer_kind(mono: int) -> Entry:
     (said,), disclosure = commit((b"restart the spooler\nthen print\n",))
     fields = {"v": 2, "kind": "ai-proposed", "actor": e.SERVER, "at": 1, "mono": mono, "plan": e.Content(said.root, 2, 31)}
     return Entry(msgspec.msgpack.encode(fields), disclosure)
-
-
-@pytest.fixture
-def forge(world: World, folder: Path) -> Forge:
-    """Write the finished session anew, changed, into the installation's record, and export it."""
-
-    async def write(change: Callable[[list[Row]], list[Row]], extra: dict[int, Entry]) -> None:
-        store = SqliteStore.open(world.data / "record.db")
-        (key,) = store.tenants()
-        stream = f"session/{world.sessions['finished']}"
-        audit, session = rows_of(store, key.tenant, "audit"), rows_of(store, key.tenant, stream)
-        store.close()
-        for left in folder.glob("record.db*"):
-            left.unlink()
-        record = Record(SqliteStore.create(folder / "record.db"), MasterKey.open(folder / "keys" / "master.key"))
-        await record.start()
-        await record.create_tenant(key.tenant, key.origin)
-        began, told = audit[0]
-        assert isinstance(began, e.TenantCreated)
-        audit[0] = (replace(began, key=record.vkey(key.tenant)), told)
-        record.append(key.tenant, "audit", [entry(*row) for row in audit])
-        entries = [entry(*row) for row in change(session)]
-        for number, one in sorted(extra.items()):
-            entries.insert(number, one)
-        await record.append(key.tenant, stream, entries, seal=True).durable
-        await record.close()
-
-    def make(change: Callable[[list[Row]], list[Row]], extra: dict[int, Entry] | None = None) -> bytes:
-        with ThreadPoolExecutor(1) as thread:  # the browser's loop runs in this one
-            thread.submit(lambda: asyncio.run(write(change, extra or {}))).result()
-        return exported(folder, world.sessions["finished"])
-
-    return make
-
-
-def seal_counts(events: int) -> Callable[[list[Row]], list[Row]]:
-    """Let the seal count as many events as there will be."""
-    return lambda rows: [(replace(x, events=events) if isinstance(x, e.Sealed) else x, texts) for x, texts in rows]
 
 
 def test_the_honest_record_holds(forge: Forge, page: Page, tmp_path: Path) -> None:
