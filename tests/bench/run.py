@@ -32,6 +32,7 @@ NAMES = (
     "idle_memory",
     "fleet",
     "loss",
+    "verify",
 )
 
 

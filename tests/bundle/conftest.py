@@ -1,10 +1,8 @@
 """Bundles of real sessions, and a browser with the checker page that one of them carries."""
 
-import asyncio
 import shutil
 import sys
-from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -14,14 +12,10 @@ from playwright.sync_api import Page, sync_playwright
 sys.path.insert(0, str(Path(__file__).parent))
 
 from checkers import unzipped
-from exporting import Forge, World, exported
-from forgeries import Row, entry, rows_of
-from msgspec.structs import replace
+from exporting import Forge, World, forged
+from forgeries import Change
 
-from caisey_core.domain import events as e
-from caisey_core.record.keys import MasterKey
-from caisey_core.record.sqlite import SqliteStore
-from caisey_core.record.writer import Entry, Record
+from caisey_core.record.writer import Entry
 
 
 @pytest.fixture(scope="session")
@@ -88,30 +82,7 @@ def page(world: World, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pag
 def forge(world: World, folder: Path) -> Forge:
     """Write the finished session anew, changed, into the installation's record, and export it."""
 
-    async def write(change: Callable[[list[Row]], list[Row]], extra: dict[int, Entry]) -> None:
-        store = SqliteStore.open(world.data / "record.db")
-        (key,) = store.tenants()
-        stream = f"session/{world.sessions['finished']}"
-        audit, session = rows_of(store, key.tenant, "audit"), rows_of(store, key.tenant, stream)
-        store.close()
-        for left in folder.glob("record.db*"):
-            left.unlink()
-        record = Record(SqliteStore.create(folder / "record.db"), MasterKey.open(folder / "keys" / "master.key"))
-        await record.start()
-        await record.create_tenant(key.tenant, key.origin)
-        began, told = audit[0]
-        assert isinstance(began, e.TenantCreated)
-        audit[0] = (replace(began, key=record.vkey(key.tenant)), told)
-        record.append(key.tenant, "audit", [entry(*row) for row in audit])
-        entries = [entry(*row) for row in change(session)]
-        for number, one in sorted(extra.items()):
-            entries.insert(number, one)
-        await record.append(key.tenant, stream, entries, seal=True).durable
-        await record.close()
-
-    def make(change: Callable[[list[Row]], list[Row]], extra: dict[int, Entry] | None = None) -> bytes:
-        with ThreadPoolExecutor(1) as thread:  # the browser's loop runs in this one
-            thread.submit(lambda: asyncio.run(write(change, extra or {}))).result()
-        return exported(folder, world.sessions["finished"])
+    def make(change: Change, extra: dict[int, Entry] | None = None) -> bytes:
+        return forged(world.data, folder, world.sessions["finished"], change, extra)
 
     return make

@@ -321,6 +321,17 @@ class Frontier {
   }
 }
 
+// The root over leaf hashes, level by level.
+async function rootOf(level) {
+  while (level.length > 1) {
+    const above = [];
+    for (let i = 0; i + 1 < level.length; i += 2) above.push(nodeHash(level[i], level[i + 1]));
+    if (level.length & 1) above.push(level.at(-1));
+    level = await Promise.all(above);
+  }
+  return level.length ? level[0] : sha256(new Uint8Array(0));
+}
+
 async function included(leaf, index, size, path, root) {
   if (!Number.isSafeInteger(index) || index < 0 || index >= size) return false;
   let [fn, sn, node] = [BigInt(index), BigInt(size) - 1n, leaf];
@@ -418,13 +429,13 @@ async function checkShown(shown, contents) {
   if (texts.length !== contents.length) wrong();
   const found = [];
   for (const [n, lines] of texts.entries()) {
-    const { root, lines: count, size } = contents[n], tree = new Frontier(), said = [];
+    const { root, lines: count, size } = contents[n], leaves = [], said = [];
     let left = size, withheld = 0;
     if (!Array.isArray(lines) || lines.length !== count) wrong();
     for (const [i, line] of lines.entries()) {
       if (line instanceof Uint8Array) {
         if (line.length !== 32) wrong();
-        await tree.append(line);
+        leaves.push(line);
         withheld++;
         said.push(null);
         continue;
@@ -433,11 +444,11 @@ async function checkShown(shown, contents) {
       const whole = text.at(-1) === 10 || text.length === LONGEST_PIECE || i === count - 1;
       if (salt.length !== 16 || !text.length || text.length > LONGEST_PIECE || text.subarray(0, -1).includes(10) || !whole) wrong();
       left -= text.length;
-      await tree.append(await leafHash(salt, text));
+      leaves.push(leafHash(salt, text)); // many at once: WebCrypto answers later, waiting for each would take most of the time
       said.push(text);
     }
     if (withheld ? left < withheld || left > withheld * LONGEST_PIECE : left !== 0) wrong();
-    if (!same(await tree.root(), root)) wrong();
+    if (!same(await rootOf(await Promise.all(leaves)), root)) wrong();
     found.push(said);
   }
   return found;
