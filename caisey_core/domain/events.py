@@ -571,10 +571,14 @@ def decode(data: bytes) -> AnyEvent | Unknown:
         return _unknown_decoder.decode(data)
 
 
+_content_fields: dict[type, tuple[str, ...]] = {
+    kind: tuple(field.name for field in msgspec.structs.fields(kind) if field.type is Content) for kind in get_args(AnyEvent)
+}
+
+
 def contents(event: AnyEvent | Unknown) -> tuple[Content, ...]:
     """Return an event's contents in field order, as its disclosure lists their texts. NOTHING is left out."""
-    found = (getattr(event, name) for name in event.__struct_fields__)
-    return tuple(value for value in found if isinstance(value, Content) and value.root)
+    return tuple(value for name in _content_fields.get(type(event), ()) if (value := getattr(event, name)).root)
 
 
 _map_decoder = msgspec.msgpack.Decoder(dict[str, Any])

@@ -10,7 +10,7 @@ from caisey_core.record.bundle import Bundle, Lines, Shown, lines_shown, shown_h
 from caisey_core.record.container import NotABundle
 from caisey_core.record.store import Recorded
 from caisey_core.record.verify import Broken
-from caisey_core.services.verification import AUDIT, Devices, SessionCheck, Verdict, commitments, time_of
+from caisey_core.services.verification import AUDIT, Devices, SessionCheck, Verdict, time_of
 
 MOST_AT_ONCE: Final = 10_000  # commands and transfers that run at one time
 __all__ = ["verify_bundle"]
@@ -117,9 +117,10 @@ class _Check:
         for position, data, shown in bundle.events():
             try:
                 event = e.decode(data)
-                committed = commitments(data)
+                contents = e.contents_in(data) if isinstance(event, e.Unknown) else e.contents(event)
             except (msgspec.DecodeError, ValueError, TypeError, RecursionError) as error:
                 raise Broken(f"this is no event ({error})", bundle.stream, position) from error
+            committed = [(content.root, content.lines, content.size) for content in contents]
             self._last = (bundle.stream, position, event.at)
             self._unknown += isinstance(event, e.Unknown)
             if shown is not None and not committed:
