@@ -60,7 +60,7 @@ def folder(world: World, tmp_path: Path) -> Path:
     return Path(shutil.copytree(world.data, tmp_path / "data"))
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")  # its loop must not run on under tests of other folders
 def page(world: World, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Page]:
     """The check.html of a bundle, opened from a file; whatever it says on the console or asks of the network fails the tests."""
     path = tmp_path_factory.mktemp("page") / "check.html"
