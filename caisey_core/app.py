@@ -29,6 +29,7 @@ from caisey_core.http.who import Connection, csrf_cookie_name, member_of_api, me
 from caisey_core.plugin_host.host import PluginHost
 from caisey_core.record.keys import MasterKey
 from caisey_core.record.sqlite import SqliteStore
+from caisey_core.record.store import StoreTrouble
 from caisey_core.record.writer import Record
 from caisey_core.services import closing, erasure, reconnect, screen
 from caisey_core.services.enrolment import roster_device
@@ -55,23 +56,41 @@ POLICY = (
 
 
 async def open_house(folder: Path, config: Config, clock: Clock | None = None) -> House:
-    """Open a data folder's parts and bring back what was going on. Raises StoreTrouble, KeyTrouble."""
-    clock = clock or Clock()
+    """Open a data folder's parts and bring back what was going on. Raises StoreTrouble, KeyTrouble, CatalogueTrouble."""
     master = MasterKey.open(folder / "keys" / "master.key")
     record = Record(SqliteStore.open(folder / "record.db"), master)
-    catalogue = await Catalogue.open(folder / "catalogue.db")
     await record.start()
-    plugins = PluginHost(catalogue.plugin_store)
-    house = House(config, folder, clock, catalogue, record, plugins, Live())
+    try:
+        catalogue = await Catalogue.open(folder / "catalogue.db")
+    except BaseException:
+        await record.close()
+        raise
+    house = House(config, folder, clock or Clock(), catalogue, record, PluginHost(catalogue.plugin_store), Live())
+    try:
+        await _begin(house)
+    except BaseException:
+        await close_house(house)  # a connection left open would keep the process alive after its last words
+        raise
+    return house
+
+
+async def _begin(house: House) -> None:
+    record, catalogue, clock = house.record, house.catalogue, house.clock
     house.journal = Journal(record, clock)
     house.projector = Projector(catalogue)
     house.transfers = Transfers(house)
     house.journal.heard.append(lambda session, event, position: screen.heard(house, session, event, position))
+    known = set(record.tenants())
+    for tenant in await catalogue.tenants.all():
+        if tenant.id not in known:
+            raise StoreTrouble(
+                f"The company {tenant.name} is not in this record: record.db and catalogue.db of {house.folder} do not belong "
+                "together. Restore both from one backup."
+            )
     record.on_held.append(lambda: reconnect.record_held(house))
     record.on_resumed.append(lambda: house.spawn(reconnect.record_resumed(house), "record resumed"))
     await _load_roster(house)
     await reconnect.server_started(house)
-    return house
 
 
 async def _load_roster(house: House) -> None:

@@ -1,5 +1,6 @@
 """The catalogue: opens its file, brings its schema up to date, and holds one object of queries for each subject."""
 
+import sqlite3
 from pathlib import Path
 
 from caisey_core.catalogue import schema, tables
@@ -52,10 +53,16 @@ class Catalogue:
     @classmethod
     async def _start(cls, path: Path) -> "Catalogue":
         engine = PooledSQLiteEngine(path)
-        await engine.start_connection_pool()
+        try:
+            await engine.start_connection_pool()
+            await _bring_up_to_date(engine)
+        except BaseException as error:
+            await engine.close_connection_pool()  # a connection's thread would keep the process alive
+            if isinstance(error, sqlite3.DatabaseError):
+                raise CatalogueTrouble(f"{path} is not a readable catalogue ({error}). Restore it from your backup.") from error
+            raise
         for table in tables.ALL:
             table._meta.db = engine
-        await _bring_up_to_date(engine)
         return cls(engine)
 
     async def close(self) -> None:

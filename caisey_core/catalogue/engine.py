@@ -110,6 +110,7 @@ class PooledSQLiteEngine(SQLiteEngine):
         super().__init__(path=str(path))
         self.lock = asyncio.Lock()
         self.writer: aiosqlite.Connection
+        self._all: list[aiosqlite.Connection] = []
         self._readers: asyncio.Queue[aiosqlite.Connection] = asyncio.Queue()
 
     async def start_connection_pool(self, **_: Any) -> None:
@@ -120,12 +121,13 @@ class PooledSQLiteEngine(SQLiteEngine):
 
     async def close_connection_pool(self) -> None:
         """Close the connections."""
-        await self.writer.close()
-        while not self._readers.empty():
-            await self._readers.get_nowait().close()
+        for connection in self._all:
+            await connection.close()
+        self._all.clear()
 
     async def _open(self, *, read_only: bool = False) -> aiosqlite.Connection:
         connection = await aiosqlite.connect(**self.connection_kwargs)
+        self._all.append(connection)
         connection.row_factory = dict_factory  # type: ignore[assignment]
         for pragma in _PRAGMAS:
             await connection.execute(f"PRAGMA {pragma}")

@@ -134,6 +134,10 @@ class Record:
         self._store.add_tenant(TenantKey(tenant, origin, public, sealed), note)
         self._logs[tenant] = _Log(private, origin, public, frontier)
 
+    def tenants(self) -> list[UUID]:
+        """Return the tenants that have a record here."""
+        return list(self._logs)
+
     def vkey(self, tenant: UUID) -> str:
         """Return the tenant's public key as a C2SP verifier key."""
         log = self._log(tenant)

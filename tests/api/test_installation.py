@@ -1,6 +1,8 @@
 """From an empty folder to members who sign in: `caisey init`, `caisey serve`, the first link, passwords."""
 
+import contextlib
 import re
+import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -149,6 +151,27 @@ def test_folders_that_are_none(tmp_path: Path) -> None:
     assert wrong.returncode == 1
     assert "port" in wrong.stderr
     assert "Traceback" not in wrong.stderr + damaged.stderr + lost.stderr
+
+
+def test_databases_that_cannot_be_used(tmp_path: Path) -> None:
+    """A catalogue that is damaged or newer, a master key that does not fit: words, and the process ends."""
+    data = tmp_path / "data"
+    assert caisey("init", "--data", str(data)).returncode == 0
+
+    def serving() -> str:
+        served = caisey("serve", "--data", str(data), "--port", "0")
+        assert served.returncode == 1
+        assert "Traceback" not in served.stderr
+        return served.stderr
+
+    catalogue = data / "catalogue.db"
+    with contextlib.closing(sqlite3.connect(catalogue)) as connection:
+        connection.execute("PRAGMA user_version=999")
+    assert "newer version" in serving()
+    catalogue.write_bytes(b"no database" * 1000)
+    assert "not a readable catalogue" in serving()
+    (data / "keys/master.key").write_bytes(bytes(32))
+    assert "not sealed by this master key" in serving()
 
 
 def test_a_port_that_is_taken(made: tuple[Server, str]) -> None:
