@@ -31,12 +31,13 @@ from caisey_core.record.keys import MasterKey
 from caisey_core.record.sqlite import SqliteStore
 from caisey_core.record.store import StoreTrouble
 from caisey_core.record.writer import Record
-from caisey_core.services import closing, erasure, reconnect, screen
+from caisey_core.services import closing, erasure, reconnect, screen, witnesses
 from caisey_core.services.enrolment import roster_device
 from caisey_core.services.house import House, Live, log
 from caisey_core.services.journal import Journal
 from caisey_core.services.projector import Projector
 from caisey_core.services.transfers import Transfers
+from caisey_core.services.witnesses import Witnesses
 
 TICK_SECONDS = 1.0
 SAVE_SECONDS = 15.0
@@ -79,6 +80,7 @@ async def _begin(house: House) -> None:
     house.journal = Journal(record, clock)
     house.projector = Projector(catalogue)
     house.transfers = Transfers(house)
+    house.witnesses = Witnesses(house)
     house.journal.heard.append(lambda session, event, position: screen.heard(house, session, event, position))
     known = set(record.tenants())
     for tenant in await catalogue.tenants.all():
@@ -90,7 +92,9 @@ async def _begin(house: House) -> None:
     record.on_held.append(lambda: reconnect.record_held(house))
     record.on_resumed.append(lambda: house.spawn(reconnect.record_resumed(house), "record resumed"))
     await _load_roster(house)
+    await house.witnesses.load()
     await reconnect.server_started(house)
+    house.spawn(house.witnesses.prepare(), "reading the logs")
 
 
 async def _load_roster(house: House) -> None:
@@ -119,6 +123,7 @@ async def close_house(house: House) -> None:
     """Write what waits and let go of everything."""
     await house.finish_tasks(2.0)
     await save_live(house)
+    await house.witnesses.save()
     with contextlib.suppress(Exception):
         await house.projector.flush()
     await house.plugins.close()
@@ -164,6 +169,8 @@ def make_app(house: House) -> Litestar:
             asyncio.create_task(_every(TICK_SECONDS, house, closing.tick)),
             asyncio.create_task(_every(SAVE_SECONDS, house, save_live)),
             asyncio.create_task(_every(SWEEP_SECONDS, house, erasure.sweep, at_once=True)),
+            asyncio.create_task(_every(SAVE_SECONDS, house, witnesses.save)),
+            asyncio.create_task(_every(house.config.witness_seconds, house, witnesses.send_all)),
             asyncio.create_task(house.projector.run()),
         ]
         try:

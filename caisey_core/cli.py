@@ -126,6 +126,8 @@ def _verify(given: argparse.Namespace) -> int:
         verdict = verify_folder(given.data)
     for line in verdict.proved:
         print(line)
+    for line in verdict.doubted:
+        print(f"DOUBTED: {line}", file=sys.stderr)
     if not verdict.ok:
         print(f"NOT VERIFIED: {verdict.broken}", file=sys.stderr)
     return 0 if verdict.ok else 1

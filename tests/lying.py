@@ -1,15 +1,13 @@
 """A real agent process, and a server that says whatever a test wants."""
 
 import asyncio
-import base64
 import contextlib
-import hashlib
 import os
 import re
 import secrets
 import sys
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar
@@ -17,16 +15,52 @@ from uuid import UUID, uuid4
 
 import httpx2
 import msgspec
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 from websockets.asyncio.server import Server, ServerConnection, serve
 
 from caisey_agent.home import Config, Home
 from caisey_agent.protocol import consent
 from caisey_agent.protocol import frames as f
 from caisey_agent.protocol.consent import Scope
+from caisey_core.record import checkpoint as notes
+from caisey_core.record.merkle import consistency_proof, leaf_hash, root_of
 
 F = TypeVar("F")
 NAME = "caisey.test"
+ORIGIN = f"{NAME}/tenant"
+
+
+@dataclass
+class Log:
+    """A tenant's log that a lying server keeps as it likes."""
+
+    key: Ed25519PrivateKey = field(default_factory=Ed25519PrivateKey.generate)
+    leaves: list[bytes] = field(default_factory=lambda: [leaf_hash(bytes([i])) for i in range(7)])
+    origin: str = ORIGIN
+
+    @property
+    def vkey(self) -> str:
+        """Its public key, which the device pinned."""
+        return notes.vkey(self.origin, self.key.public_key().public_bytes_raw())
+
+    def grow(self, count: int = 1, mark: bytes = b"") -> None:
+        """Write more."""
+        self.leaves += [leaf_hash(mark + b"%d" % len(self.leaves)) for _ in range(count)]
+
+    def fork(self, size: int, mark: bytes = b"fork") -> "Log":
+        """Another history under the same key: the same up to a place."""
+        other = Log(self.key, self.leaves[:size], self.origin)
+        other.grow(3 + len(self.leaves) - size, mark)
+        return other
+
+    def note(self) -> str:
+        """The newest checkpoint."""
+        return notes.sign(notes.Checkpoint(self.origin, len(self.leaves), root_of(self.leaves)), self.key)
+
+    def history(self, since: int) -> f.History:
+        """What an honest server says."""
+        proof = consistency_proof(self.leaves, since) if 0 < since <= len(self.leaves) else []
+        return f.History(checkpoint=self.note(), since=since, proof=tuple(proof))
 
 
 @dataclass
@@ -46,6 +80,11 @@ class Lying:
     process: asyncio.subprocess.Process | None = None
     close_at_once: int = 0
     name: str = NAME
+    record: Log = field(default_factory=Log)
+    shows: Callable[[int], f.FromServer] | None = None  # instead of its record
+    witnessed: list[int] = field(default_factory=list)
+    doubts: list[f.Doubts] = field(default_factory=list)
+    remembered: list[int | None] = field(default_factory=list)  # what the agent named at each connect
 
     async def serve(self, socket: ServerConnection) -> None:
         """Shake hands and listen."""
@@ -59,6 +98,17 @@ class Lying:
         if self.close_at_once:
             await socket.close(self.close_at_once)
             return
+        assert prove.witnessed is not None
+        async with self.news:
+            self.remembered.append(prove.witnessed)
+        await socket.send(f.encode((self.shows or self.record.history)(prove.witnessed)))
+        said = f.decode_from_agent(await socket.recv(decode=False))
+        async with self.news:
+            self._judged(said)
+            self.news.notify_all()
+        if isinstance(said, f.Doubts):
+            await socket.wait_closed()
+            return
         async with self.news:
             self.socket = socket
             self.news.notify_all()
@@ -70,6 +120,22 @@ class Lying:
                 async with self.news:
                     self.said.append(frame.frame)
                     self.news.notify_all()
+            elif isinstance(frame, f.Witnessed | f.Doubts):
+                async with self.news:
+                    self._judged(frame)
+                    self.news.notify_all()
+
+    def _judged(self, frame: f.FromAgent) -> None:
+        if isinstance(frame, f.Witnessed):
+            self.witnessed.append(frame.size)
+        elif isinstance(frame, f.Doubts):
+            self.doubts.append(frame)
+            self.socket = None
+
+    async def judged(self, found: Callable[[], object]) -> None:
+        """Wait until the agent judged so."""
+        async with asyncio.timeout(15), self.news:
+            await self.news.wait_for(lambda: bool(found()))
 
     async def linked(self) -> ServerConnection:
         """Wait for the agent."""
@@ -164,11 +230,6 @@ class Lying:
         return b"".join(o.data for o in self.said if isinstance(o, f.Output) and o.command == frame.command).decode()
 
 
-def key_text(public: bytes) -> str:
-    """A verifier key for the config; the agent keeps it for later checks."""
-    return f"t+{hashlib.sha256(public).hexdigest()[:8]}+{base64.b64encode(public).decode()}"
-
-
 @contextlib.asynccontextmanager
 async def lying_server(folder: Path) -> AsyncIterator[Lying]:
     """A lying server with an agent that was enrolled before it began to lie."""
@@ -187,7 +248,7 @@ async def lying_server(folder: Path) -> AsyncIterator[Lying]:
             tenant="Brightwater IT",
             client="Harbor Dental",
             link=f"ws://127.0.0.1:{port}/agent/link",
-            key=key_text(public),
+            key=made.record.vkey,
             prompt="page",
         )
     )

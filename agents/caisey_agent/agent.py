@@ -15,6 +15,7 @@ from caisey_agent.link import Ended, Link, say
 from caisey_agent.protocol import frames as f
 from caisey_agent.sessions import Work
 from caisey_agent.spool import Spool
+from caisey_agent.witness import Witness
 
 
 async def run(home: Home) -> int:
@@ -31,8 +32,8 @@ async def run(home: Home) -> int:
     desk = Desk(config, ledger, key, send, person(config))
     work = Work(config, ledger, desk, key, send, lambda frame: link.send_latest(frame), spool.sync)
     address = _prompts(home, config, desk)
-    link = Link(config, key, spool, work.take, lambda: address)
-    link.on_room = work.pause
+    link = Link(config, key, spool, Witness(home.folder, config, key), work.take, lambda: address)
+    link.on_room, link.on_doubt = work.pause, desk.doubts
     link.on_connected = work.tell_latest
     work.recover(spool.frames())
     stopped = asyncio.Event()

@@ -59,6 +59,10 @@ def _parser() -> argparse.ArgumentParser:
     run.set_defaults(run=_run)
     status = commands.add_parser("status", parents=[home], help="say who this device is")
     status.set_defaults(run=_status)
+    forget = commands.add_parser(
+        "forget-history", parents=[home], help="begin anew with what the server shows next, after its operator explained why"
+    )
+    forget.set_defaults(run=_forget)
     unit = commands.add_parser("unit", parents=[home], help="print a systemd unit")
     unit.set_defaults(run=_unit)
     return parser
@@ -104,6 +108,14 @@ def _run(given: argparse.Namespace) -> int:
 def _status(given: argparse.Namespace) -> int:
     config = Home(given.home).config()
     print(f"{config.name} ({config.device}) of {config.client}, looked after by {config.tenant}; server {config.server}")
+    return 0
+
+
+def _forget(given: argparse.Namespace) -> int:
+    from caisey_agent.witness import forget
+
+    Home(given.home).config()
+    print("Forgotten: the next checkpoint is taken as it comes." if forget(given.home) else "Nothing was remembered.")
     return 0
 
 

@@ -1,4 +1,5 @@
-"""The link to the server: dials out, proves the key, sends what the server lacks, and comes back after every loss."""
+"""The link to the server: dials out, proves the key, checks that the server's record goes on from what this device remembers,
+sends what the server lacks, and comes back after every loss."""
 
 import asyncio
 import contextlib
@@ -16,10 +17,15 @@ from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidURI
 from caisey_agent import __version__, facts
 from caisey_agent.home import Config
 from caisey_agent.protocol import frames as f
+from caisey_agent.protocol.history import Reason
 from caisey_agent.spool import Spool
+from caisey_agent.witness import WORDS, Witness
 
 FIRST_PAUSE = 0.2  # seconds before the first try after a loss; doubled after each further one
 LONGEST_PAUSE = 30.0  # seconds between two tries
+FIRST_DOUBT = 1.0  # seconds before the first try after this device refused the server's record; doubled after each further one
+LONGEST_DOUBT = 600.0
+HISTORY_SECONDS = 60.0  # that a server may need for its proof
 FACTS_SECONDS = 60.0
 FINAL = {
     f.CLOSE_NOT_YOU: (3, "The server does not know this device. Enrol it again."),
@@ -47,9 +53,16 @@ class Link:
     """One device's link. `take` gets each new numbered frame of the server exactly once, in order."""
 
     def __init__(
-        self, config: Config, key: Ed25519PrivateKey, spool: Spool, take: Callable[[f.ToAgent], None], page: Callable[[], str]
+        self,
+        config: Config,
+        key: Ed25519PrivateKey,
+        spool: Spool,
+        witness: Witness,
+        take: Callable[[f.ToAgent], None],
+        page: Callable[[], str],
     ) -> None:
         self._config, self._key, self._spool, self._take, self._page = config, key, spool, take, page
+        self._witness, self._doubts = witness, 0
         self._epoch, self._received = "", 0
         self._outgoing: deque[bytes] = deque()
         self._wake = asyncio.Event()
@@ -57,6 +70,7 @@ class Link:
         self._acked = 0
         self.on_room: Callable[[bool], None] = lambda _full: None
         self.on_connected: Callable[[], None] = lambda: None
+        self.on_doubt: Callable[[Reason | None], None] = lambda _reason: None
 
     def send(self, frame: f.ToServer) -> None:
         """Keep a frame and send it now or later."""
@@ -111,6 +125,8 @@ class Link:
             challenge = await self._receive(socket)
             if not isinstance(challenge, f.Challenge) or challenge.server != self._config.server:
                 raise Ended(3, f"This is not {self._config.server}: another server answers at {self._config.link}.")
+            if damaged := self._witness.load():
+                say(damaged)
             proof = self._key.sign(f.proof_bytes(challenge.nonce, self._config.server, self._config.device))
             await socket.send(
                 f.encode(
@@ -120,6 +136,7 @@ class Link:
                         agent_version=__version__,
                         epoch=self._epoch,
                         received=self._received,
+                        witnessed=self._witness.seen.size if self._witness.seen is not None else 0,
                     )
                 )
             )
@@ -132,11 +149,31 @@ class Link:
                 return answer.retry_after_seconds
             if not isinstance(answer, f.Welcome):
                 raise Ended(3, "The server's greeting was not understood. Update the agent.")
-            await self._serve(socket, answer)
-        return None
+            shown = await self._receive(socket, HISTORY_SECONDS)
+            if not isinstance(shown, f.History):
+                shown = f.History(checkpoint="", since=0)
+            if (reason := self._witness.judge(shown)) is not None:
+                return await self._refuse(socket, reason, shown)
+            await socket.send(f.encode(self._fits()))
+            return await self._serve(socket, answer)
 
-    async def _receive(self, socket: ClientConnection) -> f.FromServer:
-        async with asyncio.timeout(10):
+    def _fits(self) -> f.Witnessed:
+        self._doubts = 0
+        self.on_doubt(None)
+        assert self._witness.seen is not None
+        return f.Witnessed(size=self._witness.seen.size)
+
+    async def _refuse(self, socket: ClientConnection, reason: Reason, shown: f.History) -> float:
+        """Tell everyone that this server's record does not fit, and go; returns how long to stay away."""
+        say(f"this server is refused: {WORDS[reason]}. Nothing is taken from it until that is so no longer")
+        self.on_doubt(reason)
+        await socket.send(f.encode(self._witness.doubt(reason, shown.checkpoint)))
+        await socket.close(f.CLOSE_HISTORY, "The record does not continue what this device remembers.")
+        self._doubts += 1
+        return min(LONGEST_DOUBT, FIRST_DOUBT * (1 << min(self._doubts - 1, 10)))
+
+    async def _receive(self, socket: ClientConnection, patience: float = 10.0) -> f.FromServer:
+        async with asyncio.timeout(patience):
             data = await socket.recv()
         try:
             return f.decode_from_server(data if isinstance(data, bytes) else data.encode())
@@ -144,7 +181,8 @@ class Link:
             await socket.close(f.CLOSE_BAD_FRAME, "not understood")
             raise OSError("the server's frame was not understood") from None
 
-    async def _serve(self, socket: ClientConnection, welcome: f.Welcome) -> None:
+    async def _serve(self, socket: ClientConnection, welcome: f.Welcome) -> float | None:
+        """Work until the link ends; returns how long to stay away if that is not for the link to say."""
         if welcome.epoch != self._epoch:
             self._epoch, self._received = welcome.epoch, 0
         if not self._known:
@@ -165,9 +203,13 @@ class Link:
                     frame = f.decode_from_server(data if isinstance(data, bytes) else data.encode())
                 except msgspec.DecodeError:
                     await socket.close(f.CLOSE_BAD_FRAME, "not understood")
-                    return
+                    return None
                 if isinstance(frame, f.NumberedToAgent):
                     self._number(frame)
+                elif isinstance(frame, f.History):
+                    if (reason := self._witness.judge(frame)) is not None:
+                        return await self._refuse(socket, reason, frame)
+                    self.send_latest(self._fits())
                 elif isinstance(frame, f.Ack):
                     self._confirmed(frame.number)
             if socket.close_code in FINAL:
@@ -177,6 +219,7 @@ class Link:
             for task in (writer, beat):
                 task.cancel()
             await asyncio.gather(writer, beat, return_exceptions=True)
+        return None
 
     def _number(self, numbered: f.NumberedToAgent) -> None:
         if numbered.number <= self._received:

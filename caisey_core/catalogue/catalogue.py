@@ -17,6 +17,7 @@ from caisey_core.catalogue.plugin_store import PluginStore
 from caisey_core.catalogue.sessions import Sessions
 from caisey_core.catalogue.sign_ins import SignIns
 from caisey_core.catalogue.tenants import Tenants
+from caisey_core.catalogue.witnesses import Witnesses
 
 
 class Catalogue:
@@ -35,6 +36,7 @@ class Catalogue:
         self.notices = Notices()
         self.erasures = Erasures(engine)
         self.plugin_store = PluginStore()
+        self.witnesses = Witnesses()
 
     @classmethod
     async def create(cls, path: Path) -> "Catalogue":

@@ -64,4 +64,9 @@ CREATE INDEX erasure_unfinished ON erasure (tenant) WHERE erased_at IS NULL;
 CREATE TABLE retention (id UUID PRIMARY KEY, tenant UUID NOT NULL, client UUID, days BIGINT NOT NULL);
 CREATE INDEX retention_tenant ON retention (tenant);
 """,
+    """
+CREATE TABLE witness (id UUID PRIMARY KEY, tenant UUID NOT NULL, size BIGINT NOT NULL, seen_at BIGINT NOT NULL,
+  refused_at BIGINT, reason VARCHAR NOT NULL, remembered BIGINT NOT NULL);
+CREATE INDEX witness_tenant ON witness (tenant);
+""",
 )

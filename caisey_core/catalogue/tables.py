@@ -189,6 +189,16 @@ class RetentionTable(Table, tablename="retention"):
     days = BigInt()
 
 
+class WitnessTable(Table, tablename="witness"):
+    id = UUID(primary_key=True)  # the device's
+    tenant = UUID()
+    size = BigInt()
+    seen_at = BigInt()
+    refused_at = BigInt(null=True, default=None)
+    reason = Varchar()
+    remembered = BigInt()
+
+
 ALL = (
     TenantTable,
     ClientTable,
@@ -206,4 +216,5 @@ ALL = (
     PluginEntryTable,
     ErasureTable,
     RetentionTable,
+    WitnessTable,
 )

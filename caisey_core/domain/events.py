@@ -504,6 +504,25 @@ class PluginDisabled(Event, frozen=True, tag="plugin-disabled"):
     plugin: str
 
 
+class WitnessRefused(Event, frozen=True, tag="witness-refused"):
+    """A device refuses this server's record: it does not continue what the device remembers. The device's key signed the doubt."""
+
+    device: UUID
+    doubt: bytes  # exact bytes (caisey_agent.protocol.history.Doubt)
+    signature: bytes
+    reason: str  # "signature", "shorter" or "fork"
+    remembered: int  # leaves under the checkpoint that the device remembers; 0: none
+    genuine: bool  # what the device remembers is signed by the key of this tenant
+    shown: int  # leaves under the checkpoint that this server had then
+
+
+class WitnessSatisfied(Event, frozen=True, tag="witness-satisfied"):
+    """A device that refused this server's record takes it again."""
+
+    device: UUID
+    size: int  # leaves under the checkpoint that it remembers now
+
+
 AuditEvent = (
     TenantCreated
     | ClientCreated
@@ -533,6 +552,8 @@ AuditEvent = (
     | SessionExported
     | PluginEnabled
     | PluginDisabled
+    | WitnessRefused
+    | WitnessSatisfied
 )
 
 AnyEvent = SessionEvent | AuditEvent

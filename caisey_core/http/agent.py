@@ -23,8 +23,10 @@ from caisey_core.live.links import Connection
 from caisey_core.live.roster import RosterDevice
 from caisey_core.services import enrolment, reconnect, told
 from caisey_core.services.house import House, log
+from caisey_core.services.witnesses import UNREADABLE
 
 HANDSHAKE_SECONDS = 10.0
+JUDGEMENT_SECONDS = 60.0  # that a device may need to check and keep a checkpoint
 MOST_BACKLOG = 16 << 20  # bytes of the record's backlog above which devices are read no further
 
 
@@ -84,6 +86,9 @@ async def _handshake(socket: WebSocket[Any, Any, Any], house: House) -> tuple[Ro
     line = house.live.links.of(device.id)
     await _send(socket, f.Welcome(epoch=line.epoch, received=line.received, server_time=house.clock.now()))
     connection = Connection(sender(socket))
+    if proof.witnessed is not None and not await _witness(socket, house, device, connection, proof.witnessed):
+        connection.gone()
+        return None
     line.connect(connection, proof.epoch, proof.received)
     return device, proof.epoch != line.epoch
 
@@ -91,6 +96,34 @@ async def _handshake(socket: WebSocket[Any, Any, Any], house: House) -> tuple[Ro
 async def _unknown(socket: WebSocket[Any, Any, Any]) -> None:
     """Refuse a wrong key and an id of nobody in the same words: who holds no key learns of no device."""
     await _refuse(socket, f.CLOSE_NOT_YOU, "This device is not known here by this key.", "Enrol it again.", final=True)
+
+
+async def _witness(
+    socket: WebSocket[Any, Any, Any], house: House, device: RosterDevice, connection: Connection, since: int
+) -> bool:
+    """Show the device that the record continues what it remembers; False if it does not take it, and the link ends."""
+    try:
+        shown, connection.witnessed = await house.witnesses.history(device.tenant, since)
+    except UNREADABLE as error:
+        log.error("no proof can be made from the record", device=device.name, id=str(device.id), exc_info=error)
+        await socket.close(1011, "The record cannot be read.")
+        return False
+    await _send(socket, shown)
+    try:
+        async with asyncio.timeout(JUDGEMENT_SECONDS):
+            said = f.decode_from_agent(await socket.receive_data("binary"))
+    except (TimeoutError, msgspec.DecodeError):
+        await socket.close(f.CLOSE_BAD_FRAME, "The handshake was not understood.")
+        return False
+    if isinstance(said, f.Witnessed):
+        await house.witnesses.accepted(device, connection, said.size)
+        return True
+    if isinstance(said, f.Doubts):
+        reason = await house.witnesses.refused(device, said)
+        await socket.close(f.CLOSE_BAD_FRAME if reason else f.CLOSE_HISTORY, reason[:100])
+    else:
+        await socket.close(f.CLOSE_BAD_FRAME, "The handshake was not understood.")
+    return False
 
 
 def _proves(key: bytes, nonce: bytes, house: House, proof: f.Prove) -> bool:
@@ -120,6 +153,11 @@ async def _serve(socket: WebSocket[Any, Any, Any], house: House, device: RosterD
                     line.confirmed(frame.number)
                 elif isinstance(frame, f.Prove):
                     raise told.Distrusted("A second proof does not belong here.")
+                elif isinstance(frame, f.Witnessed):
+                    await house.witnesses.accepted(device, connection, frame.size)
+                elif isinstance(frame, f.Doubts):
+                    if reason := await house.witnesses.refused(device, frame):
+                        raise told.Distrusted(reason)
                 else:
                     told.latest(house, device, frame)
             except (msgspec.DecodeError, told.Distrusted) as error:

@@ -16,7 +16,7 @@ from caisey_core.domain.refused import Refused
 from caisey_core.domain.roles import May, Member, Role
 from caisey_core.http import phrases
 from caisey_core.http.static import assets, web_folder
-from caisey_core.services import notices
+from caisey_core.services import notices, witnesses
 from caisey_core.services.house import House
 from caisey_core.services.members import WORKERS
 from caisey_core.services.plain_text import plain
@@ -124,6 +124,7 @@ async def page(
         nav=nav,
         live=live,
         unread=await notices.unread(house, member),
+        refusing=witnesses.refusing(house, member),
         **context,
     )
     return html(request, text, status, {"content-security-policy": TERMINAL_POLICY} if terminal else None)

@@ -28,11 +28,12 @@ class Sending(Struct, frozen=True):
 class Connection:
     """One open socket of a device. `send` is the door's."""
 
-    __slots__ = ("_outbox", "closing")
+    __slots__ = ("_outbox", "closing", "witnessed")
 
     def __init__(self, send: Callable[[bytes | Close], Coroutine[Any, Any, None]]) -> None:
         self._outbox: Outbox[bytes | Close] = Outbox(send)
         self.closing: Close | None = None
+        self.witnessed: int | None = None  # leaves under the newest checkpoint that was sent on it; None: no witness
 
     def write(self, data: bytes) -> None:
         """Send one message."""

@@ -1,6 +1,6 @@
 """Structural verification: every event in its place, under roots that the tenant's key signed. Knows bytes, not meanings."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from uuid import UUID
 
 from cryptography.exceptions import InvalidSignature
@@ -16,7 +16,7 @@ READ_AT_ONCE = 1000
 Claims = dict[str, list[tuple[int, bytes]]]
 Commitments = Callable[[bytes], Sequence[tuple[bytes, int, int]]]  # an event's bytes -> (root, lines, size) of its contents
 
-__all__ = ["Broken", "Log", "events_of", "remembered_holds", "verify_log", "verify_stream"]
+__all__ = ["Broken", "Log", "events_of", "remembered_holds", "roots_at", "verify_log", "verify_stream"]
 
 
 class Broken(Exception):
@@ -92,6 +92,20 @@ def remembered_holds(store: Store, key: TenantKey, remembered: str) -> None:
     proof = consistency_proof(leaves, old.size)
     if not verify_consistency(old.size, old.root, len(leaves), frontier.root, proof):
         raise Broken(f"the log does not continue the checkpoint of size {old.size} that was handed out")
+
+
+def roots_at(store: Store, tenant: UUID, sizes: Collection[int]) -> dict[int, bytes]:
+    """Return the roots that a tenant's log had at these sizes; a size that it does not have is left out."""
+    frontier, start, wanted = Frontier(), 0, set(sizes)
+    found = {0: frontier.root} if 0 in wanted else {}
+    last = max(wanted, default=0)
+    while start < last and (leaves := store.log_leaves(tenant, start, READ_AT_ONCE)):
+        for leaf in leaves:
+            frontier.append(leaf_hash(leaf.data()))
+            if frontier.size in wanted:
+                found[frontier.size] = frontier.root
+        start += len(leaves)
+    return found
 
 
 def events_of(store: Store, tenant: UUID, stream: str) -> Iterator[Recorded]:

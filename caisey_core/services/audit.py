@@ -10,6 +10,7 @@ from msgspec import Struct
 from caisey_core.domain import events as e
 from caisey_core.domain.refused import Refused
 from caisey_core.domain.roles import May, Member, refuse_unless
+from caisey_core.record import checkpoint as notes
 from caisey_core.services.house import House
 from caisey_core.services.journal import AUDIT
 from caisey_core.services.verification import verify_audit
@@ -113,7 +114,10 @@ async def proof(house: House, member: Member) -> Proof | Refused:
 
 async def keys(house: House, member: Member) -> KeysPage | Refused:
     """Return the public key and the newest checkpoint."""
-    return KeysPage(vkey=house.record.vkey(member.tenant), checkpoint=await house.record.checkpoint(member.tenant))
+    note = await house.record.checkpoint(member.tenant)
+    size = notes.parse(note.partition("\n\n")[0] + "\n").size
+    witnesses = house.witnesses.view(member, size) if member.may(May.SEE_AUDIT) else None
+    return KeysPage(vkey=house.record.vkey(member.tenant), checkpoint=note, size=size, witnesses=witnesses)
 
 
 def _sentence(event: e.AnyEvent | e.Unknown, names: dict[UUID, str]) -> str:
@@ -179,4 +183,10 @@ def _sentence(event: e.AnyEvent | e.Unknown, names: dict[UUID, str]) -> str:
             return f"Enabled the plugin {event.plugin}"
         case e.PluginDisabled():
             return f"Disabled the plugin {event.plugin}"
+        case e.WitnessRefused():
+            said = {"signature": "is not signed by its key", "shorter": "is shorter than what it saw"}
+            why = said.get(event.reason, "does not continue what it saw")
+            return f"{device(event.device)} refused this server’s record: it {why} (checkpoint {event.remembered})"
+        case e.WitnessSatisfied():
+            return f"{device(event.device)} takes this server’s record again, at checkpoint {event.size}"
     return "An event that this version does not know"

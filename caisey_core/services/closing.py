@@ -6,6 +6,7 @@ from caisey_agent.protocol import frames as f
 from caisey_core.domain import events as e
 from caisey_core.domain.events import SERVER
 from caisey_core.live.news import News
+from caisey_core.services import witnesses
 from caisey_core.services.house import House
 from caisey_core.services.journal import STAMPED, OpenSession, durable
 
@@ -45,3 +46,4 @@ async def seal(house: House, session: OpenSession) -> None:
         await house.projector.save(session)
         house.journal.close(session)
         house.live.news.tell(session.tenant, News("session", session.id))
+        house.spawn(witnesses.session_ended(house, session.tenant, session.device), "checkpoint of a sealed session")

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from caisey_core.services.journal import Journal
     from caisey_core.services.projector import Projector
     from caisey_core.services.transfers import Transfers
+    from caisey_core.services.witnesses import Witnesses
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger("caisey")
 
@@ -38,7 +39,7 @@ class Live:
 
 
 class House:
-    """Everything that a service may need. The composition root sets journal, projector and transfers, which need the house."""
+    """Everything that a service may need. The composition root sets journal, projector, transfers and witnesses, which need the house."""
 
     def __init__(
         self,
@@ -55,6 +56,7 @@ class House:
         self.journal: Journal
         self.projector: Projector
         self.transfers: Transfers
+        self.witnesses: Witnesses
         self.enrolments = Flood(burst=100, each_second=2)  # of one address: a whole office at once, then slower
         self.closing = asyncio.Event()
         self.exporting = asyncio.Semaphore(1)  # an export keeps one reader of the record busy; the others need theirs

@@ -36,7 +36,7 @@ class RecordHeld(Exception):
     """The record cannot be written: the link ends, the device keeps its frames and comes back."""
 
 
-def latest(house: House, device: RosterDevice, frame: f.Latest) -> None:
+def latest(house: House, device: RosterDevice, frame: f.Facts | f.Heartbeat | f.Echo | f.Receiving) -> None:
     """Take a frame of which only the newest counts."""
     now = house.clock.now()
     match frame:

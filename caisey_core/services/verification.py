@@ -3,9 +3,10 @@
 Used by `caisey verify` on a whole data folder and by the review page on one session; both say the same.
 """
 
+import contextlib
 import hashlib
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -14,14 +15,15 @@ from uuid import UUID
 import msgspec
 from msgspec import Struct
 
-from caisey_agent.protocol import consent, receipt
+from caisey_agent.protocol import consent, history, receipt
 from caisey_agent.protocol.receipt import NO_RECEIPT
 from caisey_core.domain import events as e
 from caisey_core.domain.refused import Refused
 from caisey_core.domain.session import Session, decide, evolve
+from caisey_core.record import checkpoint as notes
 from caisey_core.record.sqlite import SqliteStore
 from caisey_core.record.store import Recorded, Store, StreamHead, TenantKey, UnknownTenant, Unreadable
-from caisey_core.record.verify import Broken, Log, events_of, verify_log, verify_stream
+from caisey_core.record.verify import Broken, Log, events_of, roots_at, verify_log, verify_stream
 from caisey_core.record.writer import Record
 
 AUDIT = "audit"
@@ -29,12 +31,16 @@ __all__ = ["Verdict", "verify_folder", "verify_session"]
 
 
 class Verdict(Struct, frozen=True, kw_only=True):
-    """`proved` has one line for each thing that was proved; `broken` names the first that does not hold."""
+    """`proved` has one line for each thing that was proved; `broken` names the first that does not hold.
+
+    `doubted` has what devices remember and this record does not contain: it holds by itself, but it is not what they saw.
+    """
 
     ok: bool
     proved: tuple[str, ...]
     broken: str = ""
     sentence: str = ""
+    doubted: tuple[str, ...] = ()
 
 
 @dataclass
@@ -44,14 +50,21 @@ class Devices:
     keys: dict[str, bytes] = field(default_factory=dict)
     erased: dict[str, e.ContentErased] = field(default_factory=dict)  # by stream
     nonces: set[bytes] = field(default_factory=set)
+    names: dict[str, str] = field(default_factory=dict)
+    refusals: list[tuple[int, e.WitnessRefused]] = field(default_factory=list)
 
     def take(self, row: Recorded) -> None:
         """Read an event of the audit log."""
         event = e.decode(row.event)
         if isinstance(event, e.DeviceEnrolled):
             self.keys[str(event.device)] = event.key
+            self.names[str(event.device)] = event.name
         elif isinstance(event, e.ContentErased):
             self.erased[f"session/{event.session}"] = event
+        elif isinstance(event, e.WitnessRefused):
+            if not history.holds(self.keys.get(str(event.device), b""), event.doubt, event.signature):
+                raise Broken("the device's refusal is not signed by its key", AUDIT, row.position)
+            self.refusals.append((row.position, event))
 
 
 def commitments(event: bytes) -> Sequence[tuple[bytes, int, int]]:
@@ -378,10 +391,11 @@ def verify_folder(data: Path) -> Verdict:
 
 def _everything(store: Store) -> Verdict:
     proved: list[str] = []
+    doubted: list[str] = []
     try:
         for key in store.tenants():
             try:
-                _tenant(store, key, proved)
+                _tenant(store, key, proved, doubted)
             except Broken as broken:
                 return Verdict(ok=False, proved=tuple(proved), broken=f"{broken}{_when(store, key.tenant, broken)}")
         if stray := store.strays():
@@ -391,10 +405,28 @@ def _everything(store: Store) -> Verdict:
         return Verdict(ok=False, proved=tuple(proved), broken=str(broken))
     except (sqlite3.Error, msgspec.DecodeError, ValueError, TypeError, OverflowError) as error:
         return Verdict(ok=False, proved=tuple(proved), broken=f"the record cannot be read ({error})")
-    return Verdict(ok=True, proved=tuple(proved), sentence="Verified")
+    return Verdict(ok=True, proved=tuple(proved), sentence="Verified", doubted=tuple(doubted))
 
 
-def _tenant(store: Store, key: TenantKey, proved: list[str]) -> None:
+def _doubts(store: Store, key: TenantKey, devices: Devices) -> Iterator[str]:
+    """Say which signed checkpoints devices remember that this record does not contain."""
+    remembered: dict[str, notes.Checkpoint] = {}
+    for _, event in devices.refusals:
+        with contextlib.suppress(notes.NotACheckpoint, msgspec.DecodeError):
+            note = history.decode(event.doubt).remembered
+            remembered[note] = notes.verify(note, key.origin, key.public)
+    roots = roots_at(store, key.tenant, {checkpoint.size for checkpoint in remembered.values()})
+    for position, event in devices.refusals:
+        checkpoint = remembered.get(history.decode(event.doubt).remembered)
+        if checkpoint is not None and roots.get(checkpoint.size) != checkpoint.root:
+            name = devices.names.get(str(event.device), "a device")
+            yield (
+                f"{name} remembers a checkpoint of size {checkpoint.size}, signed by the tenant's key, that this record does not "
+                f"contain: it was cut or replaced before {time_of(event.at)} ({AUDIT}, event {position})."
+            )
+
+
+def _tenant(store: Store, key: TenantKey, proved: list[str], doubted: list[str]) -> None:
     heads = {head.stream: head for head in store.heads(key.tenant)}
     log = verify_log(store, key)
     if unknown := log.claims.keys() - heads.keys():
@@ -404,6 +436,7 @@ def _tenant(store: Store, key: TenantKey, proved: list[str]) -> None:
     if AUDIT in heads:
         count = verify_stream(store, key, heads.pop(AUDIT), log, commitments, devices.take)
         proved.append(f"{key.origin}: the audit log holds, {count} events, {len(devices.keys)} devices enrolled.")
+        doubted.extend(_doubts(store, key, devices))
     for head in heads.values():
         check = _session(store, key, head, log, devices)
         proved.append(f"{head.stream}: {check.sentence().removeprefix('Verified: ')}.")

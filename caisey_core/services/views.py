@@ -408,3 +408,27 @@ class KeysPage(View, frozen=True):
 
     vkey: str
     checkpoint: str
+    size: int  # leaves under it
+    witnesses: "WitnessesView | None" = None  # for those who may read the audit log
+
+
+class WitnessView(View, frozen=True):
+    """A device with the newest checkpoint that it has on its own disk."""
+
+    device: UUID
+    name: str
+    client_name: str
+    online: bool
+    size: int
+    seen_at: int
+    refused_at: int | None
+    reason: str
+    remembered: int
+
+
+class WitnessesView(View, frozen=True):
+    devices: int
+    newest: int  # leaves under the newest checkpoint that any device has
+    behind: int
+    refusing: int
+    shown: tuple[WitnessView, ...]

@@ -17,6 +17,7 @@ from caisey_agent.home import Config
 from caisey_agent.protocol import consent
 from caisey_agent.protocol import frames as f
 from caisey_agent.protocol.consent import ConsentAnswer, ConsentRequest, ConsentWithdrawal, Decision, How, Scope
+from caisey_agent.protocol.history import Reason
 
 LATER_SECONDS = 600
 SHOWN_COMMANDS = 8
@@ -56,6 +57,7 @@ class Desk:
         self.how: How = "page"
         self.doing: dict[UUID, Doing] = {}
         self.ended: deque[Ended] = deque(maxlen=5)
+        self.doubt: Reason | None = None  # why the server is refused now
         self.changed: list[Callable[[], None]] = []
         self.on_agreed: Callable[[UUID], None] = lambda _session: None
         self.on_withdrawn: Callable[[UUID], asyncio.Future[None] | None] = lambda _session: None
@@ -64,6 +66,12 @@ class Desk:
         """Something is to be shown differently."""
         for changed in self.changed:
             changed()
+
+    def doubts(self, reason: Reason | None) -> None:
+        """The server's record does not fit what this device remembers, or fits again."""
+        if reason != self.doubt:
+            self.doubt = reason
+            self.tell()
 
     # --- questions ---------------------------------------------------------------------------------------------------
 

@@ -24,6 +24,7 @@ from caisey_agent.consent.ledger import Agreed, Asked
 from caisey_agent.consent.texts import LANGUAGES, language_of
 from caisey_agent.home import Config
 from caisey_agent.protocol.consent import ConsentRequest, Decision, Scope
+from caisey_agent.protocol.history import Reason
 
 WAIT_SECONDS: Final = 20.0  # that a request for the next version waits
 LARGEST_FORM: Final = 4096  # bytes
@@ -58,16 +59,28 @@ class View:
         return html.escape(self.words[key].format(**values))
 
     def render(
-        self, waiting: list[tuple[ConsentRequest, Asked]], active: list[tuple[UUID, Agreed, Doing]], ended: list[Ended]
+        self,
+        waiting: list[tuple[ConsentRequest, Asked]],
+        active: list[tuple[UUID, Agreed, Doing]],
+        ended: list[Ended],
+        doubt: Reason | None = None,
     ) -> str:
-        """Return all articles: questions first, then what goes on, then receipts."""
-        parts = [self._question(request, asked) for request, asked in waiting]
+        """Return all articles: a refused server first, then questions, what goes on, and receipts."""
+        parts = [self._doubt(doubt)] if doubt is not None else []
+        parts += [self._question(request, asked) for request, asked in waiting]
         parts += [self._active(session, agreed, doing) for session, agreed, doing in active]
         parts += [self._receipt(one) for one in ended]
         if not waiting and not active:
             idle = f'<article><h1>{self._say("idle")}</h1><p class="quiet">{self._say("idle_text")}</p></article>'
-            parts.insert(0, idle)
+            parts.insert(1 if doubt is not None else 0, idle)
         return "".join(parts)
+
+    def _doubt(self, doubt: Reason) -> str:
+        tenant = self._config.tenant
+        return (
+            f'<article class="doubt" role="alert"><h1>{self._say("doubt")}</h1><p>{self._say(f"doubt_{doubt}", tenant=tenant)}</p>'
+            f"<p>{self._say('doubt_so', tenant=tenant)}</p></article>"
+        )
 
     def _who(self, technician: str, headline: str) -> str:
         return f'<div class="who"><span class="face" aria-hidden="true">{html.escape(_initials(technician))}</span><h1>{headline}</h1></div>'
@@ -197,7 +210,7 @@ class ConsentPage:
         """Return what is between the page's <main> tags."""
         desk = self._desk
         view = View(language, self._config)
-        return str(self.on_loop(lambda: view.render(desk.waiting(), desk.active(), list(desk.ended))))
+        return str(self.on_loop(lambda: view.render(desk.waiting(), desk.active(), list(desk.ended), desk.doubt)))
 
     def known(self, path: str) -> str | None:
         """Return what follows the secret, or None without it."""

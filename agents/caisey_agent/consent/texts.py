@@ -40,6 +40,11 @@ ENGLISH: Final = {
     "idle_text": "When somebody wants to work on this device, you are asked here first.",
     "lost": "The agent on this device does not answer. It may have been stopped.",
     "gone": "This was answered already, or the time was over.",
+    "doubt": "This device does not trust the server now",
+    "doubt_signature": "What the server of {tenant} shows as its record is not signed by the key that this device knows. It may be another server.",
+    "doubt_shorter": "The record of {tenant} is shorter than the one that this device remembers. Something that was written down is missing.",
+    "doubt_fork": "The record of {tenant} is not the one that this device remembers. Something that was written down was changed.",
+    "doubt_so": "Nothing that the server asks for is done here until its record fits again; this device keeps looking. Ask {tenant} what happened, by telephone or in person.",
 }
 
 GERMAN: Final = {
@@ -80,6 +85,11 @@ GERMAN: Final = {
     "idle_text": "Wenn jemand an diesem Gerät arbeiten möchte, werden Sie hier zuerst gefragt.",
     "lost": "Der Agent auf diesem Gerät antwortet nicht. Vielleicht wurde er beendet.",
     "gone": "Das wurde schon beantwortet, oder die Zeit war um.",
+    "doubt": "Dieses Gerät traut dem Server gerade nicht",
+    "doubt_signature": "Was der Server von {tenant} als sein Protokoll zeigt, ist nicht mit dem Schlüssel unterschrieben, den dieses Gerät kennt. Vielleicht ist es ein anderer Server.",
+    "doubt_shorter": "Das Protokoll von {tenant} ist kürzer als das, an das sich dieses Gerät erinnert. Etwas Aufgeschriebenes fehlt.",
+    "doubt_fork": "Das Protokoll von {tenant} ist nicht das, an das sich dieses Gerät erinnert. Etwas Aufgeschriebenes wurde geändert.",
+    "doubt_so": "Bis das Protokoll wieder passt, geschieht hier nichts, was der Server verlangt; dieses Gerät prüft es immer wieder. Fragen Sie {tenant} telefonisch oder persönlich, was geschehen ist.",
 }
 
 FRENCH: Final = {
@@ -120,6 +130,11 @@ FRENCH: Final = {
     "idle_text": "Quand quelqu’un voudra travailler sur cet appareil, on vous le demandera d’abord ici.",
     "lost": "L’agent de cet appareil ne répond pas. Il a peut-être été arrêté.",
     "gone": "Une réponse a déjà été donnée, ou le délai est passé.",
+    "doubt": "Cet appareil ne fait plus confiance au serveur",
+    "doubt_signature": "Ce que le serveur de {tenant} présente comme son registre n’est pas signé par la clé que cet appareil connaît. C’est peut-être un autre serveur.",
+    "doubt_shorter": "Le registre de {tenant} est plus court que celui dont cet appareil se souvient. Quelque chose qui était écrit manque.",
+    "doubt_fork": "Le registre de {tenant} n’est pas celui dont cet appareil se souvient. Quelque chose qui était écrit a été modifié.",
+    "doubt_so": "Rien de ce que le serveur demande n’est fait ici tant que son registre ne concorde pas ; cet appareil continue de vérifier. Demandez à {tenant} ce qui s’est passé, par téléphone ou en personne.",
 }
 
 SPANISH: Final = {
@@ -160,6 +175,11 @@ SPANISH: Final = {
     "idle_text": "Cuando alguien quiera trabajar en este equipo, se le preguntará aquí primero.",
     "lost": "El agente de este equipo no responde. Puede que se haya detenido.",
     "gone": "Ya se respondió, o se acabó el tiempo.",
+    "doubt": "Este equipo no confía ahora en el servidor",
+    "doubt_signature": "Lo que el servidor de {tenant} muestra como su registro no está firmado con la clave que este equipo conoce. Puede ser otro servidor.",
+    "doubt_shorter": "El registro de {tenant} es más corto que el que este equipo recuerda. Falta algo que estaba escrito.",
+    "doubt_fork": "El registro de {tenant} no es el que este equipo recuerda. Algo que estaba escrito fue cambiado.",
+    "doubt_so": "Nada de lo que pide el servidor se hace aquí hasta que su registro vuelva a coincidir; este equipo sigue comprobándolo. Pregunte a {tenant} qué ocurrió, por teléfono o en persona.",
 }
 
 LANGUAGES: Final = {"en": ENGLISH, "de": GERMAN, "fr": FRENCH, "es": SPANISH}

@@ -1,6 +1,8 @@
 """Frames of the agent link: one binary WebSocket message is one msgpack-encoded tagged Struct.
 
 A connection begins with a handshake: the server sends `Challenge`, the agent `Prove`, the server `Welcome` or `Refuse`.
+An agent that is a witness (`Prove.witnessed` is not None) then gets `History` and answers `Witnessed`, or `Doubts` and leaves:
+it takes nothing from a server whose log does not continue what it remembers. An older agent names none and goes on at once.
 Afterwards each side wraps what must not be lost in `Numbered` (numbers rise, gaps are allowed) and confirms with `Ack`
 what it has made durable; after a broken link both sides send again what the other had not confirmed, in order. A frame
 whose number was seen before is dropped. `Welcome.epoch` names the life of the server's numbering: when it differs from the
@@ -30,6 +32,7 @@ CLOSE_NOT_YOU = 4401  # wrong key, unknown device
 CLOSE_REMOVED = 4403  # the device was removed: the agent says so and ends
 CLOSE_OLD_VERSION = 4406
 CLOSE_REPLACED = 4409  # a second agent connected with the same key
+CLOSE_HISTORY = 4410  # from the agent: the server's log does not continue what this device remembers
 
 
 class Frame(Struct, frozen=True, kw_only=True, tag_field="t"):
@@ -56,6 +59,7 @@ class Prove(Frame, frozen=True, tag="prove"):
     agent_version: str = ""
     epoch: str = ""  # of the last welcome
     received: int = 0  # highest number received in that epoch
+    witnessed: int | None = None  # leaves under the checkpoint that the device remembers; 0: none yet; None: no witness
 
 
 class Welcome(Frame, frozen=True, tag="welcome"):
@@ -74,6 +78,14 @@ class Refuse(Frame, frozen=True, tag="refuse"):
     what_to_do: str = ""
     final: bool = False  # True: do not come back
     retry_after_seconds: float | None = None
+
+
+class History(Frame, frozen=True, tag="history"):
+    """Server: the newest checkpoint of the tenant's log, and the proof that it continues the one of `since` leaves."""
+
+    checkpoint: str  # signed note
+    since: int
+    proof: tuple[bytes, ...] = ()  # RFC 6962 section 2.1.2; empty where since is 0 or the checkpoint's own size
 
 
 def proof_bytes(nonce: bytes, server: str, device: UUID) -> bytes:
@@ -372,6 +384,19 @@ class Receiving(Frame, frozen=True, tag="receiving"):
     size: int
 
 
+class Witnessed(Frame, frozen=True, tag="witnessed"):
+    """The device has this checkpoint on its disk now."""
+
+    size: int
+
+
+class Doubts(Frame, frozen=True, tag="doubts"):
+    """The device refuses what it was shown: a Doubt's exact bytes (protocol/history.py). It closes the link after this."""
+
+    doubt: bytes
+    signature: bytes
+
+
 ToAgent = (
     AskConsent
     | Nudge
@@ -406,7 +431,7 @@ ToServer = (
     | SessionClosed
     | FileChunk
 )
-Latest = Facts | Heartbeat | Echo | Receiving
+Latest = Facts | Heartbeat | Echo | Receiving | Witnessed | Doubts
 
 
 class NumberedToAgent(Frame, frozen=True, tag="n"):
@@ -419,7 +444,7 @@ class NumberedToServer(Frame, frozen=True, tag="n"):
     frame: ToServer
 
 
-FromServer = Challenge | Welcome | Refuse | Ack | NumberedToAgent
+FromServer = Challenge | Welcome | Refuse | History | Ack | NumberedToAgent
 FromAgent = Prove | Ack | NumberedToServer | Latest
 
 encode = msgspec.msgpack.Encoder().encode
