@@ -68,6 +68,8 @@ MEANS: Final[dict[type[e.Event], Means]] = {
     e.AuditExported: Means(ENTITY_MANAGEMENT, 2, "Read", "audit log"),
     e.ContentErased: Means(ENTITY_MANAGEMENT, 4, "Delete", "session content", "session"),
     e.RetentionSet: Means(ENTITY_MANAGEMENT, 3, "Update", "retention", "client"),
+    e.WitnessRefused: Means(ENTITY_MANAGEMENT, 99, "Record refused by a device", "device", "device"),
+    e.WitnessSatisfied: Means(ENTITY_MANAGEMENT, 99, "Record taken by a device again", "device", "device"),
     e.PluginEnabled: Means(ENTITY_MANAGEMENT, 8, "Enable", "plugin", "plugin"),
     e.PluginDisabled: Means(ENTITY_MANAGEMENT, 9, "Disable", "plugin", "plugin"),
 }
@@ -160,7 +162,7 @@ def ocsf(tenant: UUID, logged: Logged) -> OcsfEvent:
         class_name=_CLASSES[means.of],
         type_uid=means.of * 100 + means.activity,
         time=entry.at // 1000,
-        severity_id=3 if failed else 1,  # medium, informational
+        severity_id=4 if isinstance(event, e.WitnessRefused) else 3 if failed else 1,  # high, medium, informational
         status_id=2 if failed else 1,
         message=entry.sentence,
         metadata=_Metadata(

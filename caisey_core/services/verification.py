@@ -90,8 +90,9 @@ class SessionCheck:
         self.consent_at: int | None = None
         self.first_work: int | None = None
         self.receipts = 0
-        self.commands = 0
-        self.unreceipted: set[UUID] = set()
+        self.acts = 0  # commands and files
+        self.unreceipted: set[UUID] = set()  # of them, those whose end the device did not sign
+        self.not_done = 0
         self.events = 0
         self._lines: dict[UUID, bytes | None] = {}
         self._paths: dict[UUID, bytes | None] = {}
@@ -143,7 +144,7 @@ class SessionCheck:
                 self._withdrawn(event)
             case e.CommandAccepted():
                 self._works(event.at)
-                self.commands += 1
+                self.acts += 1
                 self.unreceipted.add(event.command)
                 self._lines[event.command] = _digest(text)
                 self._outputs[event.command] = (hashlib.sha256(), 0)
@@ -151,7 +152,13 @@ class SessionCheck:
                 self._works(event.at)
             case e.TransferAccepted():
                 self._works(event.at)
+                self.acts += 1
+                self.unreceipted.add(event.transfer)
                 self._paths[event.transfer] = _digest(text)
+            case e.NotRun(lost=False, subject=UUID() as subject) if subject in self.unreceipted:
+                self._undone(subject)
+            case e.TransferFailed() | e.TransferCancelled() if event.transfer in self.unreceipted:
+                self._undone(event.transfer)
             case e.OutputReceived() if event.command in self._outputs:
                 assert event.command is not None
                 digest, size = self._outputs[event.command]
@@ -165,6 +172,11 @@ class SessionCheck:
             case e.Sealed():
                 if event.events != self._position:
                     raise self._broken(f"the seal counts {event.events} events, {self._position} came before it")
+
+    def _undone(self, subject: UUID) -> None:
+        """No receipt is due: nothing came of it."""
+        self.unreceipted.discard(subject)
+        self.not_done += 1
 
     def _works(self, at: int) -> None:
         if self.first_work is None:
@@ -268,6 +280,7 @@ class SessionCheck:
         self.uncompared += path is None
         if (path is not None and said.path != path) or (said.content, said.size) != (event.content, event.size):
             raise self._broken("the file is not what the device signed for")
+        self.unreceipted.discard(event.transfer)
 
     def sentence(self) -> str:
         """Say in one line what was found."""
@@ -280,6 +293,8 @@ class SessionCheck:
             parts.append(f"consent {day:%H:%M:%S}{before}, device co-signed")
         else:
             parts.append("no consent, no work")
+        if self.unreceipted:
+            parts.append(f"{len(self.unreceipted)} of {self.acts} commands and files without the device's receipt")
         if self.erased is not None:
             parts.append(f"contents erased {time_of(self.erased.at)}")
         return "Verified: " + ", ".join(parts)
@@ -291,10 +306,11 @@ class SessionCheck:
             lines.append(
                 f"The device signed the consent, {time_of(self.consent_at)}; every act lies within its scope and time."
             )
-        if self.commands:
+        if self.acts:
+            undone = f"; {self.not_done} came to nothing" if self.not_done else ""
             missing = f"; {len(self.unreceipted)} without a receipt" if self.unreceipted else ""
             lines.append(
-                f"{self.receipts} receipts of the device, chained and signed, for {self.commands} commands and files{missing}."
+                f"{self.receipts} receipts of the device, chained and signed, for {self.acts} commands and files{undone}{missing}."
             )
         if self.erased is not None:
             why = f"{self.erased.actor.name}, {time_of(self.erased.at)}: {self.erased.reason}"

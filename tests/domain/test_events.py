@@ -70,6 +70,8 @@ TAGS = [
     "transfer-cancelled",
     "transfer-failed",
     "transfer-finished",
+    "witness-refused",
+    "witness-satisfied",
 ]
 KINDS: tuple[Any, ...] = get_args(e.AnyEvent)
 st.register_type_strategy(int, st.integers(-(1 << 63), (1 << 63) - 1))  # what msgpack carries

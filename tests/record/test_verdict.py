@@ -33,6 +33,7 @@ def forge(worked: Path, tmp_path: Path) -> Forge:
         finished = next(s for s in streams if any(isinstance(x, e.SessionCompleted) for x, _ in rows_of(store, key.tenant, s)))
         audit, session = rows_of(store, key.tenant, "audit"), rows_of(store, key.tenant, finished)
         store.close()
+        (tmp_path / "record.db").unlink(missing_ok=True)
         record = Record(SqliteStore.create(tmp_path / "record.db"), MasterKey(bytes(32)))
         await record.start()
         await record.create_tenant(key.tenant, key.origin)
@@ -50,6 +51,22 @@ async def test_the_honest_record_holds(forge: Forge) -> None:
     verdict = await forge(lambda rows: rows)
     assert verdict.ok, verdict.broken
     assert any("device co-signed" in line for line in verdict.proved)
+
+
+async def test_a_missing_receipt_is_said(forge: Forge) -> None:
+    """The last receipts of a chain, of a file and of a command, are left out: nothing is false, and the verdict says what lacks."""
+    finished = (e.TransferFinished, e.CommandFinished)
+
+    def shorter(rows: list[Row]) -> list[Row]:
+        last = [row for row in rows if isinstance(row[0], finished)][-2:]
+        left = [row for row in rows if not any(row is one for one in last)]
+        return [(replace(x, events=i) if isinstance(x, e.Sealed) else x, texts) for i, (x, texts) in enumerate(left)]
+
+    verdict = await forge(lambda rows: rows)
+    assert not any("receipt" in line for line in verdict.proved)
+    verdict = await forge(shorter)
+    assert verdict.ok, verdict.broken
+    assert any("2 of 3 commands and files without the device's receipt" in line for line in verdict.proved)
 
 
 @pytest.mark.parametrize("name", FORGERIES)
