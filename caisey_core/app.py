@@ -124,6 +124,9 @@ async def close_house(house: House) -> None:
     await house.finish_tasks(2.0)
     await save_live(house)
     await house.witnesses.save()
+    for session in house.journal.open.values():
+        if session.state.started is not None:
+            house.projector.changed(session)  # its output moved it on without a word to the projector
     with contextlib.suppress(Exception):
         await house.projector.flush()
     await house.plugins.close()

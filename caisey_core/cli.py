@@ -33,8 +33,9 @@ def _trouble() -> tuple[type[Exception], ...]:
     from caisey_core.config import ConfigError
     from caisey_core.record.keys import KeyTrouble
     from caisey_core.record.store import StoreTrouble
+    from caisey_core.services.backup import BackupTrouble
 
-    return (CatalogueTrouble, ConfigError, KeyTrouble, StoreTrouble)
+    return (BackupTrouble, CatalogueTrouble, ConfigError, KeyTrouble, StoreTrouble)
 
 
 def _fail(message: str) -> int:
@@ -77,6 +78,25 @@ def _parser() -> argparse.ArgumentParser:
         "--key", help="the tenant's public key (from its page Keys and proofs) that must have signed the bundle"
     )
     verify.set_defaults(run=_verify)
+
+    backup = commands.add_parser("backup", help="put a whole installation into one file, also while it is served")
+    backup.add_argument("file", type=Path, help="the new file")
+    backup.add_argument("--data", type=Path, required=True)
+    backup.add_argument(
+        "--with-master-key", action="store_true", help="put the master key in too: whoever has the file has everything"
+    )
+    backup.set_defaults(run=_backup)
+
+    restore = commands.add_parser("restore", help="put a backup into a new folder, if all of it holds")
+    restore.add_argument("file", type=Path, help="the backup")
+    restore.add_argument("--data", type=Path, required=True, help="a folder that is empty or not there yet")
+    restore.add_argument("--master-key", type=Path, help="your copy of the master key, where it is not in the backup")
+    restore.set_defaults(run=_restore)
+
+    doctor = commands.add_parser("doctor", help="check everything in a data folder, a line for each check")
+    doctor.add_argument("--data", type=Path, required=True)
+    doctor.add_argument("--rebuild", action="store_true", help="make the catalogue's session rows anew from the record first")
+    doctor.set_defaults(run=_doctor)
 
     plugins = commands.add_parser("plugins", help="list what is installed")
     plugins.set_defaults(run=_plugins)
@@ -131,6 +151,39 @@ def _verify(given: argparse.Namespace) -> int:
     if not verdict.ok:
         print(f"NOT VERIFIED: {verdict.broken}", file=sys.stderr)
     return 0 if verdict.ok else 1
+
+
+def _backup(given: argparse.Namespace) -> int:
+    from caisey_core.services import backup
+
+    for line in backup.make(given.data, given.file, with_master_key=given.with_master_key):
+        print(line)
+    return 0
+
+
+def _restore(given: argparse.Namespace) -> int:
+    from caisey_core.services import backup
+
+    for line in asyncio.run(backup.restore(given.file, given.data, given.master_key)):
+        print(line)
+    return 0
+
+
+def _doctor(given: argparse.Namespace) -> int:
+    return asyncio.run(_examine(given.data, anew=given.rebuild))
+
+
+async def _examine(data: Path, *, anew: bool) -> int:
+    from caisey_core import config
+    from caisey_core.services import doctor
+
+    config.load(data)
+    wrong = 0
+    async for check in doctor.examine(data, anew=anew):
+        wrong += not check.ok
+        print(f"{'ok' if check.ok else 'WRONG':6} {check.name}: {check.words}")
+    print("Everything is in order." if not wrong else f"{wrong} of the checks found something.")
+    return 1 if wrong else 0
 
 
 def _plugins(given: argparse.Namespace) -> int:

@@ -7,7 +7,7 @@ from caisey_core.catalogue import schema, tables
 from caisey_core.catalogue.assignments import Assignments
 from caisey_core.catalogue.clients import Clients
 from caisey_core.catalogue.devices import Devices
-from caisey_core.catalogue.engine import PooledSQLiteEngine
+from caisey_core.catalogue.engine import PooledSQLiteEngine, system_scope
 from caisey_core.catalogue.erasures import Erasures
 from caisey_core.catalogue.installers import Installers
 from caisey_core.catalogue.members import Members
@@ -32,7 +32,7 @@ class Catalogue:
         self.installers = Installers(engine)
         self.devices = Devices(engine)
         self.assignments = Assignments()
-        self.sessions = Sessions()
+        self.sessions = Sessions(engine)
         self.notices = Notices()
         self.erasures = Erasures(engine)
         self.plugin_store = PluginStore()
@@ -66,6 +66,18 @@ class Catalogue:
         for table in tables.ALL:
             table._meta.db = engine
         return cls(engine)
+
+    async def strays(self) -> dict[str, int]:
+        """Return the tables that hold rows of no tenant, and how many."""
+        found = {}
+        with system_scope():
+            for table in tables.ALL:
+                if any(column._meta.name == "tenant" for column in table._meta.columns):
+                    name = table._meta.tablename
+                    query = f"SELECT count(*) AS n FROM {name} WHERE tenant NOT IN (SELECT id FROM tenant)"  # noqa: S608 - our own names
+                    if count := (await table.raw(query))[0]["n"]:
+                        found[name] = int(count)
+        return found
 
     async def close(self) -> None:
         """Close the connections."""

@@ -6,9 +6,12 @@ from uuid import UUID
 from msgspec import Struct
 from piccolo.columns.combination import And, Where
 
+from caisey_core.catalogue.engine import PooledSQLiteEngine, system_scope
 from caisey_core.catalogue.outcomes import scoped
 from caisey_core.catalogue.rows import many, one
 from caisey_core.catalogue.tables import SessionTable
+
+_AT_ONCE = 200  # rows of one statement
 
 
 class SessionRow(Struct, frozen=True, kw_only=True):
@@ -35,18 +38,51 @@ class SessionRow(Struct, frozen=True, kw_only=True):
     sealed: bool
 
 
+def _search(row: SessionRow) -> str:
+    return f"{row.device_name} {row.client_name} {row.technician_name} {row.who} {row.reason}".lower()
+
+
 class Sessions:
     """Queries over session rows."""
+
+    def __init__(self, engine: PooledSQLiteEngine) -> None:
+        self._engine = engine
 
     @scoped
     async def upsert(self, tenant: UUID, row: SessionRow) -> None:
         """Write a session's row, new or changed."""
+        await self._upsert(tenant, [row])
+
+    async def _upsert(self, tenant: UUID, rows: Sequence[SessionRow]) -> None:
         t = SessionTable
-        fields = {name: getattr(row, name) for name in row.__struct_fields__}
-        search = f"{row.device_name} {row.client_name} {row.technician_name} {row.who} {row.reason}".lower()
         changing = [column for column in t.all_columns() if column._meta.name not in ("id", "tenant")]
-        new = t(tenant=tenant, search=search, **fields)
-        await t.insert(new).on_conflict(target=t.id, action="DO UPDATE", values=changing).run()
+        made = [
+            t(tenant=tenant, search=_search(row), **{name: getattr(row, name) for name in row.__struct_fields__})
+            for row in rows
+        ]
+        await t.insert(*made).on_conflict(target=t.id, action="DO UPDATE", values=changing).run()
+
+    @scoped
+    async def all(self, tenant: UUID) -> list[tuple[SessionRow, bool]]:
+        """Return all session rows, and whether each can be found by what it says. Raises ValueError for one that is damaged."""
+        t = SessionTable
+        rows = await t.select().where(t.tenant == tenant)
+        return [(row, _search(row) == kept["search"]) for row, kept in zip(many(SessionRow, rows), rows, strict=True)]
+
+    @scoped
+    async def replace(self, tenant: UUID, rows: Sequence[SessionRow]) -> None:
+        """Put these rows in the place of all that there are, in one transaction."""
+        t = SessionTable
+        async with self._engine.transaction():
+            await t.delete().where(t.tenant == tenant).run()
+            for at in range(0, len(rows), _AT_ONCE):
+                await self._upsert(tenant, rows[at : at + _AT_ONCE])
+
+    async def drop_strays(self) -> int:
+        """Delete rows of no tenant; returns how many there were."""
+        with system_scope():
+            rows = await SessionTable.raw("DELETE FROM session WHERE tenant NOT IN (SELECT id FROM tenant) RETURNING 1 AS gone")
+        return len(rows)
 
     @scoped
     async def by_id(self, tenant: UUID, session: UUID) -> SessionRow | None:

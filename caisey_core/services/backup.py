@@ -1,0 +1,301 @@
+"""A whole installation in one file, made while its server runs; and back into a new folder, only if all of it holds.
+
+The catalogue is copied before the record: whatever a restored catalogue knows, the record beside it can explain. A restore is
+made beside its place and moved there as a whole, so that what breaks off leaves nothing that could be served.
+"""
+
+import contextlib
+import hashlib
+import os
+import secrets
+import shutil
+import sqlite3
+import tempfile
+import time
+import zipfile
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import BinaryIO, Final
+
+import msgspec
+from msgspec import Struct
+
+from caisey_core import __version__, config
+from caisey_core.catalogue.catalogue import Catalogue
+from caisey_core.record import checkpoint as notes
+from caisey_core.record.keys import KeyTrouble, MasterKey, unseal_signing_key
+from caisey_core.record.sqlite import SqliteStore
+from caisey_core.services import databases, rebuild
+from caisey_core.services.verification import time_of, verify_folder
+
+FORMAT: Final = 1
+MANIFEST: Final = "manifest.json"
+KEY: Final = "keys/master.key"
+DATABASES: Final = ("catalogue.db", "record.db")  # in this order
+LARGEST_MANIFEST: Final = 64 << 20  # bytes
+_PIECE: Final = 1 << 20
+
+
+class BackupTrouble(Exception):
+    """A backup cannot be made or restored; the message says why and what to do."""
+
+
+class Member(Struct, frozen=True):
+    """One file of a backup."""
+
+    name: str
+    size: int
+    sha256: str
+
+
+class Manifest(Struct, frozen=True, kw_only=True):
+    """What a backup holds, written into it last."""
+
+    format: int
+    caisey: str
+    made_at: int  # UTC microseconds
+    checkpoints: tuple[str, ...]  # the newest signed checkpoint of each tenant's log
+    files: tuple[Member, ...]
+
+
+def make(data: Path, to: Path, *, with_master_key: bool) -> tuple[str, ...]:
+    """Make a backup and return what was done, in words. Raises BackupTrouble, ConfigError, StoreTrouble, OSError."""
+    config.load(data)
+    if to.exists():
+        raise BackupTrouble(f"{to} exists already; a backup is never written over a file. Choose another name.")
+    with tempfile.TemporaryDirectory(prefix=".caisey-backup-", dir=to.absolute().parent) as folder:
+        snapshot = Path(folder)
+        for name in DATABASES:
+            try:
+                databases.copy(data / name, snapshot / name)
+            except sqlite3.Error as error:
+                raise BackupTrouble(f"{data / name} cannot be copied ({error}). caisey doctor says more.") from error
+        verdict = verify_folder(snapshot)
+        if not verdict.ok:
+            raise BackupTrouble(f"The record does not hold, so no backup was made of it: {verdict.broken}")
+        checkpoints = _checkpoints(snapshot)
+        partial = snapshot / "backup"
+        with zipfile.ZipFile(partial, "x", zipfile.ZIP_DEFLATED, compresslevel=1) as packed:
+            members = [_pack(packed, snapshot / name, name) for name in DATABASES]
+            members += [_pack(packed, path, name) for path, name in _others(data, with_master_key=with_master_key)]
+            manifest = Manifest(
+                format=FORMAT,
+                caisey=__version__,
+                made_at=time.time_ns() // 1000,
+                checkpoints=checkpoints,
+                files=tuple(member for member in members if member is not None),
+            )
+            packed.writestr(MANIFEST, msgspec.json.format(msgspec.json.encode(manifest)))
+        _sync(partial)
+        _place(partial, to)
+    _sync(to.absolute().parent)
+    return (*_summary(manifest, f"{to} holds"), _about_key(with_master_key=with_master_key, data=data))
+
+
+def _place(partial: Path, to: Path) -> None:
+    try:
+        os.link(partial, to)  # fails rather than replace what came there meanwhile
+    except FileExistsError:
+        raise BackupTrouble(f"{to} exists already; a backup is never written over a file. Choose another name.") from None
+    except OSError:
+        partial.rename(to)  # a file system without links
+
+
+def _checkpoints(folder: Path) -> tuple[str, ...]:
+    store = SqliteStore.open(folder / "record.db")
+    try:
+        return tuple(store.checkpoint(key.tenant) for key in store.tenants())
+    finally:
+        store.close()
+
+
+def _others(data: Path, *, with_master_key: bool) -> Iterator[tuple[Path, str]]:
+    yield data / "caisey.toml", "caisey.toml"
+    if with_master_key:
+        yield data / KEY, KEY
+    transfers = data / "transfers"
+    for path in sorted(transfers.iterdir()) if transfers.is_dir() else []:
+        yield path, f"transfers/{path.name}"
+
+
+def _pack(packed: zipfile.ZipFile, path: Path, name: str) -> Member | None:
+    """Add a file; None for a transfer's content that was destroyed meanwhile."""
+    sha256, size = hashlib.sha256(), 0
+    try:
+        file = path.open("rb")
+    except FileNotFoundError:
+        if name.startswith("transfers/"):
+            return None
+        raise
+    with file, packed.open(zipfile.ZipInfo(name, time.gmtime()[:6]), "w", force_zip64=True) as out:
+        while piece := file.read(_PIECE):
+            sha256.update(piece)
+            size += len(piece)
+            out.write(piece)
+    return Member(name, size, sha256.hexdigest())
+
+
+def _about_key(*, with_master_key: bool, data: Path) -> str:
+    if with_master_key:
+        return "The master key is in it: whoever has this file can sign as this installation. Keep it under lock."
+    return f"The master key is NOT in it. Keep a copy of {data / KEY} at another place: without it nothing can be served again."
+
+
+def _summary(manifest: Manifest, verb: str) -> Iterator[str]:
+    size = sum(member.size for member in manifest.files)
+    contents = sum(member.name.startswith("transfers/") for member in manifest.files)
+    yield f"{verb} the settings, the catalogue, the record and {contents} contents of files: {size >> 10} KiB, {time_of(manifest.made_at)}."
+    for note in manifest.checkpoints:
+        checkpoint = notes.parse(note.partition("\n\n")[0] + "\n")
+        yield f"{checkpoint.origin}: up to checkpoint {checkpoint.size}; every event was verified."
+
+
+async def restore(file: Path, data: Path, master_key: Path | None) -> tuple[str, ...]:
+    """Put a backup into a new folder and return what was done, in words.
+
+    Raises BackupTrouble, and leaves nothing behind, for anything that does not hold.
+    """
+    if data.exists() and (not data.is_dir() or any(data.iterdir())):
+        raise BackupTrouble(f"{data} is not empty. A backup is never restored over anything: choose a new folder.")
+    parent = data.absolute().parent
+    parent.mkdir(parents=True, exist_ok=True)
+    beside = parent / f".{data.name}.restoring-{secrets.token_hex(4)}"
+    beside.mkdir(mode=0o700)
+    try:
+        manifest = _unpack(file, beside)
+        if master_key is not None:
+            _take_key(master_key, beside)
+        _hold(beside, manifest)
+        said = await _bring_up_to_date(beside)
+        for path in [*beside.rglob("*"), beside]:
+            _sync(path)
+        if data.exists():
+            data.rmdir()
+        beside.rename(data)
+    except BaseException:
+        shutil.rmtree(beside, ignore_errors=True)
+        raise
+    _sync(parent)
+    has_key = (data / KEY).exists()
+    return (
+        *_summary(manifest, f"{data} has"),
+        said,
+        "What devices saw after that is gone from here: each of them refuses this server until the person there runs "
+        "caisey-agent forget-history.",
+        f"Start it:  caisey serve --data {data}"
+        if has_key
+        else f"The master key was not in the backup. Put your copy at {data / KEY} (mode 600), then:  caisey serve --data {data}",
+    )
+
+
+def _unpack(file: Path, to: Path) -> Manifest:
+    try:
+        with zipfile.ZipFile(file) as packed:
+            manifest = _manifest(packed)
+            for member in manifest.files:
+                _extract(packed, member, to)
+    except (zipfile.BadZipFile, zipfile.LargeZipFile, EOFError, NotImplementedError, RuntimeError, zlib.error) as error:
+        raise BackupTrouble(f"{file} is no whole backup ({error}). Take another one.") from error
+    except KeyError as error:
+        raise BackupTrouble(f"{file} is no backup of Caisey, or a part is missing: {error.args[0]}") from error
+    for name in (*DATABASES, "caisey.toml"):
+        if not (to / name).is_file():
+            raise BackupTrouble(f"{file} is no backup of Caisey: it has no {name}.")
+    return manifest
+
+
+def _manifest(packed: zipfile.ZipFile) -> Manifest:
+    if packed.getinfo(MANIFEST).file_size > LARGEST_MANIFEST:
+        raise BackupTrouble("The backup's manifest is too large.")
+    try:
+        manifest = msgspec.json.decode(packed.read(MANIFEST), type=Manifest)
+    except msgspec.DecodeError as error:
+        raise BackupTrouble(f"The backup's manifest cannot be read: {error}") from error
+    if manifest.format != FORMAT:
+        raise BackupTrouble(f"The backup was made by Caisey {manifest.caisey}, in another format. Install that version.")
+    return manifest
+
+
+def _extract(packed: zipfile.ZipFile, member: Member, to: Path) -> None:
+    """Write one file where it belongs, and no byte more than announced. Names are ours: nothing else is taken."""
+    folder, _, name = member.name.rpartition("/")
+    known = (*DATABASES, "caisey.toml", KEY)
+    if member.name not in known and not (folder == "transfers" and name.replace("-", "").isalnum()):
+        raise BackupTrouble(f"The backup holds “{member.name}”, which does not belong there.")
+    path = to / member.name
+    path.parent.mkdir(mode=0o700, exist_ok=True)
+    sha256, size = hashlib.sha256(), 0
+    if path.exists():
+        raise BackupTrouble(f"The backup holds “{member.name}” twice.")
+    with packed.open(member.name) as source, _private(path) as out:
+        while piece := source.read(_PIECE):
+            size += len(piece)
+            if size > member.size:
+                break
+            sha256.update(piece)
+            out.write(piece)
+    if size != member.size or sha256.hexdigest() != member.sha256:
+        raise BackupTrouble(f"{member.name} in the backup is not what was put into it. Take another backup.")
+
+
+@contextlib.contextmanager
+def _private(path: Path) -> Iterator[BinaryIO]:
+    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+        yield file
+
+
+def _take_key(master_key: Path, folder: Path) -> None:
+    (folder / KEY).parent.mkdir(mode=0o700, exist_ok=True)
+    if (folder / KEY).exists():
+        raise BackupTrouble("The backup has the master key in it; leave --master-key away.")
+    with _private(folder / KEY) as file:
+        file.write(master_key.read_bytes())
+
+
+def _hold(folder: Path, manifest: Manifest) -> None:
+    """Check what was unpacked. Raises BackupTrouble."""
+    for name in DATABASES:
+        if found := databases.faults(folder / name):
+            raise BackupTrouble(f"{name} in the backup is damaged: {'; '.join(found)}. Take another backup.")
+    config.load(folder, {})
+    verdict = verify_folder(folder)
+    if not verdict.ok:
+        raise BackupTrouble(f"The record in the backup does not hold: {verdict.broken}")
+    if _checkpoints(folder) != manifest.checkpoints:
+        raise BackupTrouble("The record in the backup is not the one that its manifest names. Take another backup.")
+    if (folder / KEY).exists():
+        _check_key(folder)
+
+
+def _check_key(folder: Path) -> None:
+    master = MasterKey.open(folder / KEY)
+    store = SqliteStore.open(folder / "record.db")
+    try:
+        for key in store.tenants():
+            unseal_signing_key(master, key.tenant, key.sealed)
+    except KeyTrouble as error:
+        raise BackupTrouble("This master key is not the one of the backup. Give the right one.") from error
+    finally:
+        store.close()
+
+
+async def _bring_up_to_date(data: Path) -> str:
+    """Make the session rows of a restored catalogue from its record, which is a moment newer."""
+    catalogue, store = await Catalogue.open(data / "catalogue.db"), SqliteStore.open(data / "record.db")
+    try:
+        count = 0
+        for tenant in await catalogue.tenants.all():
+            count += await rebuild.rebuild(catalogue, store, tenant.id)
+    finally:
+        store.close()
+        await catalogue.close()
+    return f"{count} session rows were made from the record."
+
+
+def _sync(path: Path) -> None:
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
