@@ -2,6 +2,8 @@
 
 from uuid import UUID
 
+from msgspec.structs import replace
+
 from caisey_agent.protocol import frames as f
 from caisey_core.domain import events as e
 from caisey_core.domain.events import SERVER, Actor
@@ -11,6 +13,7 @@ from caisey_core.services import screen, transfers
 from caisey_core.services.house import House, log
 from caisey_core.services.journal import HELD, STAMPED, OpenSession, durable
 from caisey_core.services.review import rows_of
+from caisey_core.services.views import TransferCard
 
 
 async def device_came(house: House, device: RosterDevice, *, new_life: bool) -> None:
@@ -73,6 +76,7 @@ async def server_started(house: House) -> None:
             kind, _, name = head.stream.partition("/")
             if kind == "session":
                 await _take_up(house, await house.journal.load(tenant.id, UUID(name)))
+    house.transfers.drop_left_over()
 
 
 async def _take_up(house: House, session: OpenSession) -> None:
@@ -89,7 +93,35 @@ async def _take_up(house: House, session: OpenSession) -> None:
     link = house.live.links.of(session.device)
     link.received = max(link.received, session.state.frame)
     await transfers.cancel_left_over(house, session)
+    if house.transfers.left_over:
+        await _take_up_files(house, session)
     house.projector.changed(session)
+
+
+async def _take_up_files(house: House, session: OpenSession) -> None:
+    """Bring back the contents of finished downloads."""
+    asked: dict[UUID, TransferCard] = {}
+    async for row in rows_of(house, session.tenant, session.id):
+        event = e.decode(row.event)
+        if isinstance(event, e.TransferAccepted) and event.direction == "download" and row.disclosure is not None:
+            asked[event.transfer] = TransferCard(
+                id=event.transfer,
+                position=row.position,
+                direction="download",
+                path=row.disclosure.texts[0].decode(errors="replace"),
+                by=event.actor.name,
+                at=event.at,
+                size=0,
+                content="",
+                state="finished",
+            )
+        elif isinstance(event, e.TransferFinished) and event.transfer in asked and _left(house, event.transfer):
+            card = asked[event.transfer]
+            house.transfers.take_up(session, replace(card, size=event.size, done=event.size, content=event.content.hex()))
+
+
+def _left(house: House, transfer: UUID) -> bool:
+    return str(transfer) in house.transfers.left_over
 
 
 async def record_resumed(house: House) -> None:

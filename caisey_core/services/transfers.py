@@ -41,14 +41,16 @@ class Moving:
 
 
 class Transfers:
-    """Transfers of this node. Contents lie in the data folder until the session is sealed, then they are destroyed."""
+    """Transfers of this node. Contents lie in the data folder until the session is sealed, then they are destroyed.
+
+    They outlive the server: `left_over` and `take_up` bring back at a start what the record says was complete.
+    """
 
     def __init__(self, house: House) -> None:
         self._house = house
         self._folder = house.folder / "transfers"
         self._folder.mkdir(mode=0o700, exist_ok=True)
-        for left in self._folder.iterdir():
-            left.unlink()  # what a killed server left: its transfers were cancelled in the record
+        self.left_over = {path.name for path in self._folder.iterdir()}  # of the last life, until somebody takes it up
         self.moving: dict[UUID, Moving] = {}
         self._finished: dict[UUID, Moving] = {}
 
@@ -58,6 +60,21 @@ class Transfers:
         self.moving[card.id] = moving
         self._show(moving)
         return moving
+
+    def take_up(self, session: OpenSession, card: TransferCard) -> None:
+        """Keep a download that was complete before this start, if what lies here is what the device signed for."""
+        file = self.path_of(card.id)
+        with file.open("rb") as content:
+            right = hashlib.file_digest(content, "sha256").hexdigest() == card.content
+        if right:
+            self.left_over.discard(file.name)
+            self._finished[card.id] = Moving(session=session, card=card, file=file, wake=asyncio.Event(), over=True)
+
+    def drop_left_over(self) -> None:
+        """Destroy what nobody took up: the record says that it was cancelled, or that its session is over."""
+        for name in self.left_over:
+            (self._folder / name).unlink(missing_ok=True)
+        self.left_over.clear()
 
     def path_of(self, transfer: UUID) -> Path:
         """Return where a transfer's content lies."""
