@@ -45,14 +45,14 @@ def test_settings() -> None:
 
 def subcommands(program: str) -> set[str]:
     """Return a program's commands, as its help lists them."""
-    return set(re.findall(r"^    (\w+) ", PROGRAMS[program]("--help").stdout, re.M))
+    return set(re.findall(r"^    ([\w-]+)(?: |$)", PROGRAMS[program]("--help").stdout, re.M))
 
 
 @pytest.mark.parametrize("program", PROGRAMS)
 def test_commands_and_options(program: str) -> None:
     """Each command has its heading, and under it each of its options and no other; choices are named."""
     found = subcommands(program)
-    assert found == set(re.findall(rf"^### {program} (\w+)$", OPERATE, re.M))
+    assert found == set(re.findall(rf"^### {program} ([\w-]+)$", OPERATE, re.M))
     assert "--version" in OPERATE
     for command in found:
         told = PROGRAMS[program](command, "--help").stdout
@@ -123,7 +123,7 @@ def test_files_of_the_agents_home(record: Path) -> None:
     for path in home.iterdir():
         assert (f"{path.name}/" if path.is_dir() else path.name) in named, path
         assert path.stat().st_mode & 0o077 == 0, path
-    assert {"config.json", "device.key", "page_secret", "consent_page", "spool", "life", "sessions/"} == named
+    assert {"config.json", "device.key", "page_secret", "consent_page", "spool", "life", "checkpoint", "sessions/"} == named
 
 
 KIB, MIB = 1 << 10, 1 << 20

@@ -18,7 +18,7 @@ from document import ROOT, rows, section, text_of
 from doors import caisey
 from msgspec import Struct
 
-from caisey_agent.protocol import consent, receipt
+from caisey_agent.protocol import consent, history, receipt
 from caisey_core.domain import events as e
 from caisey_core.record.sqlite import APPLICATION_ID, FORMAT, SqliteStore
 
@@ -111,6 +111,12 @@ def test_receipts() -> None:
         for pair in [("type", "text"), *fields_of(kind).items()]
     ]
     assert found == wanted
+
+
+def test_doubts() -> None:
+    """Field by field."""
+    found = [(row[0].strip("`"), row[1]) for row in rows(section(FORMAT_PAGE, "The device as a witness"))]
+    assert found == [("type", "text"), *fields_of(history.Doubt).items()]
 
 
 def test_tables_of_the_store(tmp_path: Path) -> None:

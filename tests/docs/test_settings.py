@@ -17,6 +17,7 @@ GIVEN = {
     "largest_file_bytes": "1048576",
     "sign_in_hours": "8",
     "sign_in_idle_minutes": "30",
+    "witness_seconds": "60",
     "trusted_proxies": "127.0.0.1, 10.0.0.0/8",
     "demonstration": "true",
 }
