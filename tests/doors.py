@@ -4,6 +4,7 @@ import contextlib
 import json
 import os
 import re
+import shutil
 import signal
 import ssl
 import subprocess
@@ -233,6 +234,29 @@ class Caisey:
             os.killpg(getattr(self, "first", self.process.pid), signal.SIGKILL)
         self.process.kill()
         self.process.wait()
+
+    def kill_server(self) -> None:
+        """kill -9 of the server alone: its agents live on, as they would on their own machines."""
+        assert self.process is not None
+        self.process.send_signal(signal.SIGKILL)
+        self.process.wait()
+
+    def keep_databases(self, to: Path) -> None:
+        """Copy both databases of a server that was killed."""
+        to.mkdir()
+        for path in (*self.data.glob("record.db*"), *self.data.glob("catalogue.db*")):
+            shutil.copy(path, to / path.name)
+
+    def put_back_databases(self, kept: Path) -> None:
+        """Replace both databases of a server that was killed."""
+        for path in (*self.data.glob("record.db*"), *self.data.glob("catalogue.db*")):
+            path.unlink()
+        for path in kept.iterdir():
+            shutil.copy(path, self.data / path.name)
+
+    def all_online(self) -> None:
+        """Wait until every device is connected."""
+        until(lambda: self.people["admin"].get("/devices")["counts"]["offline"] == 0, "all devices", 60)
 
     def verify(self) -> subprocess.CompletedProcess[str]:
         """Run `caisey verify`."""

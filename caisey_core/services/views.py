@@ -428,7 +428,7 @@ class WitnessView(View, frozen=True):
 
 class WitnessesView(View, frozen=True):
     devices: int
-    newest: int  # leaves under the newest checkpoint that any device has
+    newest: int  # leaves under the newest checkpoint that any device has which does not refuse
     behind: int
     refusing: int
     shown: tuple[WitnessView, ...]

@@ -198,7 +198,7 @@ class Witnesses:
         known.sort(key=lambda pair: (pair[1].refused_at is None, pair[1].size, pair[0].name))
         return WitnessesView(
             devices=len(known),
-            newest=max((witness.size for _, witness in known), default=0),
+            newest=max((witness.size for _, witness in known if witness.refused_at is None), default=0),
             behind=sum(witness.size < newest and witness.refused_at is None for _, witness in known),
             refusing=sum(witness.refused_at is not None for _, witness in known),
             shown=tuple(

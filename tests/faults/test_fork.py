@@ -1,37 +1,11 @@
 """The server's data folder is replaced by an older one: its devices notice, its admins are told, and the right folder heals it."""
 
 import shutil
-import signal
 from pathlib import Path
-from typing import Any
 
 from doors import Browser, Caisey, agent, caisey, running, until
 
-FILES = ("record.db", "record.db-wal", "record.db-shm", "catalogue.db", "catalogue.db-wal", "catalogue.db-shm")
 TENANT = "/t/brightwater-it"
-
-
-def keep(data: Path, to: Path) -> None:
-    """Copy both databases of a server that was killed."""
-    to.mkdir()
-    for name in FILES:
-        if (data / name).exists():
-            shutil.copy(data / name, to / name)
-
-
-def put_back(kept: Path, data: Path) -> None:
-    """Replace both databases."""
-    for name in FILES:
-        (data / name).unlink(missing_ok=True)
-        if (kept / name).exists():
-            shutil.copy(kept / name, data / name)
-
-
-def kill_server_only(demo: Caisey) -> None:
-    """kill -9; the agents live on."""
-    assert demo.process is not None
-    demo.process.send_signal(signal.SIGKILL)
-    demo.process.wait()
 
 
 def audit(demo: Caisey, kind: str) -> list[str]:
@@ -52,36 +26,30 @@ def size_of(checkpoint: Path) -> int:
     return int(checkpoint.read_text().split("\n")[1])
 
 
-def online(demo: Caisey) -> int:
-    """How many devices are connected."""
-    rows: Any = demo.people["admin"].get("/devices")
-    return int(rows["counts"]["online"])
-
-
 def test_an_old_database_is_noticed_by_the_fleet(tmp_path: Path) -> None:
     """Both databases of an hour ago are put back: each device that saw more refuses, in words, on record; the right ones heal it."""
     with running(tmp_path / "data") as demo:
-        kill_server_only(demo)
-        keep(demo.data, tmp_path / "old")
+        demo.kill_server()
+        demo.keep_databases(tmp_path / "old")
         demo.restart_server()
-        until(lambda: online(demo) == 4, "all devices")
+        demo.all_online()
         kept = demo.data / "agents/HD-FRONTDESK/checkpoint"
         before = size_of(kept)
         session = demo.active()
         demo.run(session, "echo important")
         demo.finish(session)
         until(lambda: size_of(kept) > before + 5, "the checkpoint of the sealed session")
-        kill_server_only(demo)
+        demo.kill_server()
         demo.restart_server()
-        until(lambda: online(demo) == 4, "all devices with a newer checkpoint")
-        kill_server_only(demo)
-        keep(demo.data, tmp_path / "right")
+        demo.all_online()
+        demo.kill_server()
+        demo.keep_databases(tmp_path / "right")
 
-        put_back(tmp_path / "old", demo.data)
+        demo.put_back_databases(tmp_path / "old")
         demo.restart_server()
         for device in demo.devices.values():
             until(lambda device=device: "does not trust the server now" in device.page(), "the words at the device")  # type: ignore[misc]
-        assert online(demo) == 0
+        assert demo.people["admin"].get("/devices")["counts"]["online"] == 0
         refused = until(lambda: audit(demo, "witness-refused"), "the audit event")
         assert any("HD-FRONTDESK refused this server’s record" in line for line in refused)
         browser = admin(demo)
@@ -97,14 +65,14 @@ def test_an_old_database_is_noticed_by_the_fleet(tmp_path: Path) -> None:
         assert "HD-FRONTDESK" in verdict.stderr
         assert "does not contain" in verdict.stderr
 
-        kill_server_only(demo)
+        demo.kill_server()
         demo.restart_server()
         until(lambda: len(audit(demo, "witness-refused")) >= len(refused), "the audit log after kill -9")
-        kill_server_only(demo)
+        demo.kill_server()
 
-        put_back(tmp_path / "right", demo.data)
+        demo.put_back_databases(tmp_path / "right")
         demo.restart_server()
-        until(lambda: online(demo) == 4, "all devices", 60)
+        demo.all_online()
         assert "does not trust" not in demo.devices["HD-FRONTDESK"].page()
         assert "banner refusing" not in admin(demo).get(f"{TENANT}/keys").text
         again = demo.active("HD-XRAY")
@@ -117,15 +85,15 @@ def test_an_old_database_is_noticed_by_the_fleet(tmp_path: Path) -> None:
 def test_a_refusal_ends_where_the_device_begins_anew(tmp_path: Path) -> None:
     """The old folder stays and the person at the device decides so: it goes on, and the audit log has both."""
     with running(tmp_path / "data") as demo:
-        kill_server_only(demo)
-        keep(demo.data, tmp_path / "old")
+        demo.kill_server()
+        demo.keep_databases(tmp_path / "old")
         demo.restart_server()
         admin(demo)
-        kill_server_only(demo)
+        demo.kill_server()
         demo.restart_server()
-        until(lambda: online(demo) == 4, "all devices")
-        kill_server_only(demo)
-        put_back(tmp_path / "old", demo.data)
+        demo.all_online()
+        demo.kill_server()
+        demo.put_back_databases(tmp_path / "old")
         demo.restart_server()
         until(lambda: any("HD-XRAY" in line for line in audit(demo, "witness-refused")), "the refusal")
         home = demo.data / "agents/HD-XRAY"
@@ -137,13 +105,12 @@ def test_a_refusal_ends_where_the_device_begins_anew(tmp_path: Path) -> None:
 def test_another_record_under_this_catalogue(tmp_path: Path) -> None:
     """The record is swapped for one of another installation: the server says so in words instead of serving it."""
     with running(tmp_path / "data") as demo:
-        kill_server_only(demo)
+        demo.kill_server()
         other = tmp_path / "other"
         assert caisey("init", "--data", str(other)).returncode == 0
-        for name in FILES[:3]:
-            (demo.data / name).unlink(missing_ok=True)
-            if (other / name).exists():
-                shutil.copy(other / name, demo.data / name)
+        for path in demo.data.glob("record.db*"):
+            path.unlink()
+        shutil.copy(other / "record.db", demo.data / "record.db")
         served = caisey("serve", "--data", str(demo.data), "--port", "0")
         assert served.returncode == 1
         assert "not sealed by this master key" in served.stderr

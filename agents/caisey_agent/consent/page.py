@@ -70,16 +70,16 @@ class View:
         parts += [self._question(request, asked) for request, asked in waiting]
         parts += [self._active(session, agreed, doing) for session, agreed, doing in active]
         parts += [self._receipt(one) for one in ended]
-        if not waiting and not active:
+        if not waiting and not active and doubt is None:
             idle = f'<article><h1>{self._say("idle")}</h1><p class="quiet">{self._say("idle_text")}</p></article>'
-            parts.insert(1 if doubt is not None else 0, idle)
+            parts.insert(0, idle)
         return "".join(parts)
 
     def _doubt(self, doubt: Reason) -> str:
         tenant = self._config.tenant
         return (
-            f'<article class="doubt" role="alert"><h1>{self._say("doubt")}</h1><p>{self._say(f"doubt_{doubt}", tenant=tenant)}</p>'
-            f"<p>{self._say('doubt_so', tenant=tenant)}</p></article>"
+            f'<article class="doubt"><div role="alert"><h1>{self._say("doubt")}</h1><p>{self._say(f"doubt_{doubt}", tenant=tenant)}</p>'
+            f"<p>{self._say('doubt_so', tenant=tenant)}</p></div></article>"
         )
 
     def _who(self, technician: str, headline: str) -> str:
