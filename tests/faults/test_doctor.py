@@ -16,13 +16,14 @@ from caisey_core.services import doctor
 
 @pytest.fixture(scope="module")
 def kept(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A stopped installation: a sealed session, a denied one, and an open one with output and a fetched file."""
+    """A stopped installation: a sealed session whose texts were erased, a denied one, and an open one with output and a fetched file."""
     data = tmp_path_factory.mktemp("kept") / "data"
     with running(data) as demo:
         tom = demo.people["tom"]
         session = demo.active()
         demo.run(session, "echo hello")
         demo.finish(session)
+        demo.people["admin"].post(f"/sessions/{session}/erase", {"reason": "asked for by the client"})
         denied = tom.post(f"/devices/{demo.devices['HD-XRAY'].id}/sessions", {"reason": "Look"})["id"]
         demo.devices["HD-XRAY"].asked()
         demo.devices["HD-XRAY"].answer(denied, "denied")
