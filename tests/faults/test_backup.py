@@ -238,6 +238,10 @@ HOSTILE: dict[str, tuple[Callable[[dict[str, bytes]], None], str]] = {
     "a program": (slip("keys/other.key"), "does not belong there"),
     "more than announced": (bomb, "is not what was put into it"),
     "another record": (lambda files: files.update({"record.db": b"evil"}), "is not what was put into it"),
+    "settings that were changed": (
+        lambda files: files.update({"caisey.toml": files["caisey.toml"][:-1] + b" "}),
+        "is not what was put into it",
+    ),
     "no record": (lambda files: files.pop("record.db") and None, "a part is missing"),
     "no manifest": (lambda files: files.pop("manifest.json") and None, "is no backup of Caisey"),
     "a manifest of rubbish": (manifest_of(b"[1, 2]"), "manifest cannot be read"),
@@ -324,7 +328,9 @@ def test_a_copy_has_one_moment_and_nothing_erased(tmp_path: Path) -> None:
     """While another connection writes pairs, each copy has both of a pair; text that was deleted lies in no free page of it."""
     path = tmp_path / "a.db"
     writer = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
-    writer.executescript("PRAGMA journal_mode=WAL; CREATE TABLE one (x); CREATE TABLE two (x); CREATE TABLE said (x)")
+    writer.executescript(
+        "PRAGMA journal_mode=WAL; PRAGMA secure_delete=OFF; CREATE TABLE one (x); CREATE TABLE two (x); CREATE TABLE said (x)"
+    )
     secret = b"the text that was to be forgotten"
     writer.executemany("INSERT INTO said VALUES (?)", [(secret * 100,)] * 50)
     writer.execute("DELETE FROM said")
