@@ -89,6 +89,10 @@ async def _handshake(socket: WebSocket[Any, Any, Any], house: House) -> tuple[Ro
     if proof.witnessed is not None and not await _witness(socket, house, device, connection, proof.witnessed):
         connection.gone()
         return None
+    if house.closing.is_set() or house.live.roster.find(device.id) is not device or house.live.links.of(device.id) is not line:
+        connection.gone()  # the device was removed, or the server stops, while it judged
+        await socket.close(1012, "Come again.")
+        return None
     line.connect(connection, proof.epoch, proof.received)
     return device, proof.epoch != line.epoch
 
