@@ -23,7 +23,7 @@ def finished(caisey: Caisey) -> str:
 
 def left(folder: Path) -> set[str]:
     """Return what lies in the data folder."""
-    return {str(path.relative_to(folder)) for path in folder.rglob("*") if not path.name.endswith(("-wal", "-shm"))}
+    return {str(path.relative_to(folder)) for path in folder.rglob("*") if not path.name.endswith(("-wal", "-shm", ".new"))}
 
 
 def test_whoever_may_review_may_export(caisey: Caisey, finished: str) -> None:
