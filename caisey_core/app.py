@@ -28,7 +28,7 @@ from caisey_core.http.rendering import error_page, template_config
 from caisey_core.http.who import Connection, csrf_cookie_name, member_of_api, member_of_page
 from caisey_core.plugin_host.host import PluginHost
 from caisey_core.record.keys import MasterKey
-from caisey_core.record.sqlite import SqliteStore
+from caisey_core.record.stores import open_store
 from caisey_core.record.writer import Record
 from caisey_core.services import closing, erasure, reconnect, screen
 from caisey_core.services.enrolment import roster_device
@@ -58,8 +58,8 @@ async def open_house(folder: Path, config: Config, clock: Clock | None = None) -
     """Open a data folder's parts and bring back what was going on. Raises StoreTrouble, KeyTrouble."""
     clock = clock or Clock()
     master = MasterKey.open(folder / "keys" / "master.key")
-    record = Record(SqliteStore.open(folder / "record.db"), master)
-    catalogue = await Catalogue.open(folder / "catalogue.db")
+    record = Record(open_store(folder, config.database), master)
+    catalogue = await Catalogue.open(config.database or folder / "catalogue.db")
     await record.start()
     plugins = PluginHost(catalogue.plugin_store)
     house = House(config, folder, clock, catalogue, record, plugins, Live())

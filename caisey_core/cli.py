@@ -50,6 +50,7 @@ def _parser() -> argparse.ArgumentParser:
     demo = commands.add_parser("demo", help="start a working Caisey with people and real devices on this machine")
     demo.add_argument("--data", type=Path, default=Path("caisey-demo"), help="data folder (default: ./caisey-demo)")
     demo.add_argument("--port", type=int, default=8080, help="loopback port; 0 picks a free one (default: 8080)")
+    _add_database(demo)
     demo.add_argument("--ready-file", type=Path, help="write addresses and tokens to this file as JSON once it serves")
     demo.set_defaults(run=_demo)
 
@@ -60,12 +61,14 @@ def _parser() -> argparse.ArgumentParser:
     init.add_argument("--admin-email", default="admin@example.com")
     init.add_argument("--url", default="", help="address that people and devices will use, such as https://caisey.example.com")
     init.add_argument("--port", type=int, default=8080)
+    _add_database(init)
     init.set_defaults(run=_init)
 
     serve = commands.add_parser("serve", help="serve an installation")
     serve.add_argument("--data", type=Path, required=True)
     serve.add_argument("--host", help="address to listen on (default: from caisey.toml)")
     serve.add_argument("--port", type=int, help="port to listen on (default: from caisey.toml)")
+    _add_database(serve)
     serve.add_argument("--ready-file", type=Path, help="write the address to this file as JSON once it serves")
     serve.set_defaults(run=_serve)
 
@@ -76,6 +79,7 @@ def _parser() -> argparse.ArgumentParser:
     verify.add_argument(
         "--key", help="the tenant's public key (from its page Keys and proofs) that must have signed the bundle"
     )
+    _add_database(verify)
     verify.set_defaults(run=_verify)
 
     plugins = commands.add_parser("plugins", help="list what is installed")
@@ -83,18 +87,32 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _demo(given: argparse.Namespace) -> int:
-    from caisey_core import demo
+def _add_database(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--database",
+        metavar="ADDRESS",
+        help="postgresql://USER@HOST/NAME (default: from CAISEY_DATABASE or caisey.toml; without: files in the data folder)",
+    )
 
-    return _loop(demo.run(given.data, given.port, given.ready_file))
+
+def _demo(given: argparse.Namespace) -> int:
+    from caisey_core import config, demo
+
+    return _loop(demo.run(given.data, given.port, given.ready_file, config.database_of(given.database)))
 
 
 def _init(given: argparse.Namespace) -> int:
-    from caisey_core import installation
+    from caisey_core import config, installation
 
     link = asyncio.run(
         installation.create(
-            given.data, tenant=given.tenant, name=given.admin_name, email=given.admin_email, url=given.url, port=given.port
+            given.data,
+            tenant=given.tenant,
+            name=given.admin_name,
+            email=given.admin_email,
+            url=given.url,
+            port=given.port,
+            database=config.database_of(given.database),
         )
     )
     print(f"Made an installation in {given.data}. Start it:  caisey serve --data {given.data}")
@@ -110,6 +128,8 @@ def _serve(given: argparse.Namespace) -> int:
         settings = replace(settings, host=given.host)
     if given.port is not None:
         settings = replace(settings, port=given.port)
+    if given.database is not None:
+        settings = replace(settings, database=config.database_of(given.database))
     return _loop(installation.serve(given.data, settings, given.ready_file))
 
 
@@ -122,8 +142,8 @@ def _verify(given: argparse.Namespace) -> int:
         with given.bundle.open("rb") as file:
             verdict = verify_bundle(file, given.key)
     else:
-        config.load(given.data)
-        verdict = verify_folder(given.data)
+        settings = config.load(given.data)
+        verdict = verify_folder(given.data, config.database_of(given.database, {}) or settings.database)
     for line in verdict.proved:
         print(line)
     if not verdict.ok:
