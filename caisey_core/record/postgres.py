@@ -33,6 +33,7 @@ from caisey_core.record.store import (
 )
 
 FORMAT: Final = 1
+WRITERS: Final = 0x43616973  # class of the advisory locks that writing processes hold: "Cais"
 ERASE_AT_ONCE: Final = 1000  # events of one transaction
 COPY_FROM: Final = 8  # events; fewer travel with the other statements, in one round trip less
 
@@ -44,7 +45,9 @@ CREATE TABLE installation (id INTEGER PRIMARY KEY CHECK (id = 1), format INTEGER
 CREATE TABLE tenant_key (tenant UUID PRIMARY KEY, origin TEXT COLLATE "C" NOT NULL UNIQUE, public BYTEA NOT NULL,
   sealed BYTEA NOT NULL);
 CREATE TABLE stream (id BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY, tenant UUID NOT NULL REFERENCES tenant_key,
-  name TEXT COLLATE "C" NOT NULL, size BIGINT NOT NULL, frontier BYTEA NOT NULL, sealed BOOLEAN NOT NULL, UNIQUE (tenant, name));
+  name TEXT COLLATE "C" NOT NULL, size BIGINT NOT NULL, frontier BYTEA NOT NULL, sealed BOOLEAN NOT NULL, writer INTEGER NOT NULL,
+  UNIQUE (tenant, name));
+CREATE SEQUENCE writer AS INTEGER CYCLE;
 CREATE TABLE event (id BIGINT PRIMARY KEY, bytes BYTEA NOT NULL, seed BYTEA, texts BYTEA);
 CREATE TABLE log_leaf (tenant UUID NOT NULL, position BIGINT NOT NULL, stream TEXT COLLATE "C" NOT NULL, size BIGINT NOT NULL,
   root BYTEA NOT NULL, PRIMARY KEY (tenant, position));
@@ -116,7 +119,8 @@ class PostgresStore:
         self._local = threading.local()
         self._readers: list[_Connection] = []
         self._ids: dict[tuple[UUID, str], int] = {}
-        self._writer = self._connect()
+        self._number: int | None = None
+        self._writer = self._connect_writer()
 
     @classmethod
     def create(cls, address: str, fingerprint: bytes) -> "PostgresStore":
@@ -161,6 +165,16 @@ class PostgresStore:
             connection.execute(
                 "SELECT set_config('synchronous_commit', 'on', false) WHERE current_setting('synchronous_commit') = 'off'"
             )
+        return connection
+
+    def _connect_writer(self) -> _Connection:
+        """Connect, and hold the lock of this process's number: while it is held its streams are nobody else's."""
+        connection = self._connect()
+        if self._number is None:
+            found = connection.execute("SELECT nextval('writer')").fetchone()
+            assert found is not None
+            self._number = int(found[0])
+        connection.execute("SELECT pg_advisory_lock(%s, %s)", (WRITERS, self._number))
         return connection
 
     # --- writing -----------------------------------------------------------------------------------------------------
@@ -213,8 +227,8 @@ class PostgresStore:
                 head = one.head
                 if one.first == 0:
                     cursor = self._writer.execute(
-                        "INSERT INTO stream (tenant, name, size, frontier, sealed) VALUES (%s,%s,%s,%s,%s) RETURNING id",
-                        (one.tenant, head.stream, head.size, head.frontier, head.sealed),
+                        "INSERT INTO stream (tenant, name, size, frontier, sealed, writer) VALUES (%s,%s,%s,%s,%s,%s) RETURNING id",
+                        (one.tenant, head.stream, head.size, head.frontier, head.sealed, self._number),
                     )
                 else:
                     cursor = self._writer.execute(
@@ -242,8 +256,8 @@ class PostgresStore:
     def _move(self, stream: StreamWrite) -> tuple[StreamWrite, psycopg.Cursor[tuple[Any, ...]]]:
         head = stream.head
         return stream, self._writer.execute(
-            "UPDATE stream SET size=%s, frontier=%b, sealed=%s WHERE id=%s AND size=%s AND NOT sealed",
-            (head.size, head.frontier, head.sealed, self._ids[stream.tenant, head.stream], stream.first),
+            "UPDATE stream SET size=%s, frontier=%b, sealed=%s, writer=%s WHERE id=%s AND size=%s AND NOT sealed",
+            (head.size, head.frontier, head.sealed, self._number, self._ids[stream.tenant, head.stream], stream.first),
         )
 
     def _grow(self, log: LogWrite) -> None:
@@ -267,7 +281,7 @@ class PostgresStore:
         with suppress(psycopg.Error):
             self._writer.close()
         self._ids.clear()
-        self._writer = self._connect()
+        self._writer = self._connect_writer()
         with self._writer.transaction():
             self._writer.execute("SELECT 1 FROM log_head ORDER BY tenant FOR UPDATE")
             self._writer.execute("UPDATE installation SET tries = tries + 1")
@@ -319,6 +333,16 @@ class PostgresStore:
     def heads(self, tenant: UUID) -> list[StreamHead]:
         """Return all streams of a tenant in the order of their birth."""
         rows = self._read("SELECT name, size, frontier, sealed FROM stream WHERE tenant=%s ORDER BY id", (tenant,))
+        return [StreamHead(*row) for row in rows]
+
+    def free(self, tenant: UUID) -> list[StreamHead]:
+        """Return the streams that are not sealed and whose writer is this process or is gone."""
+        rows = self._read(
+            "SELECT name, size, frontier, sealed FROM stream WHERE tenant=%s AND NOT sealed AND (writer=%s OR writer NOT IN "
+            "(SELECT objid::bigint FROM pg_locks WHERE locktype='advisory' AND granted AND classid::bigint=%s "
+            "AND database=(SELECT oid FROM pg_database WHERE datname=current_database()))) ORDER BY id",
+            (tenant, self._number, WRITERS),
+        )
         return [StreamHead(*row) for row in rows]
 
     def log_head(self, tenant: UUID) -> LogHead:

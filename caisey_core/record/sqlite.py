@@ -210,6 +210,10 @@ class SqliteStore:
         )
         return [StreamHead(name, size, frontier, bool(sealed)) for name, size, frontier, sealed in rows]
 
+    def free(self, tenant: UUID) -> list[StreamHead]:
+        """Return the streams that are not sealed: a file has one server, what another process wrote is left over."""
+        return [head for head in self.heads(tenant) if not head.sealed]
+
     def log_head(self, tenant: UUID) -> LogHead:
         """Return where a tenant's log stands."""
         return self._log_head(self._reader, tenant)

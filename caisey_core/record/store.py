@@ -145,6 +145,9 @@ class Store(Protocol):
     def heads(self, tenant: UUID) -> list[StreamHead]:
         """Return all streams of a tenant in the order of their birth."""
 
+    def free(self, tenant: UUID) -> list[StreamHead]:
+        """Return the streams that are not sealed and that no other living process writes, in the order of their birth."""
+
     def log_head(self, tenant: UUID) -> LogHead:
         """Return where a tenant's log stands."""
 

@@ -192,8 +192,8 @@ class Record:
         return await self._read(self._store.heads, tenant)
 
     async def open_streams(self, tenant: UUID) -> list[StreamHead]:
-        """Return the streams that are not sealed."""
-        return [head for head in await self.streams(tenant) if not head.sealed]
+        """Return the streams that are not sealed and that no other living process writes: those that may be taken up."""
+        return await self._read(self._store.free, tenant)
 
     async def in_reader(self, work: Callable[[Store], T]) -> T:
         """Run longer reading work in a reader thread; all that it reads is of one moment."""
