@@ -204,16 +204,16 @@ class PostgresStore:
         self._begin_streams(streams)
         if events >= COPY_FROM:
             self._copy(streams)
+        old = [stream for stream in streams if stream.first]
         with connection.pipeline():
             if events < COPY_FROM:
                 for row in self._rows_of(streams):
                     connection.execute("INSERT INTO event VALUES (%s,%b,%b,%b)", row)
-            moved = [self._move(stream) for stream in streams if stream.first]
+            moved = self._move(old) if old else None
             for log in logs:
                 self._grow(log)
-        for stream, cursor in moved:
-            if cursor.rowcount != 1:
-                raise Displaced(f"{stream.head.stream} is not where this process thought it was")
+        if moved is not None and moved.rowcount != len(old):
+            raise Displaced("a stream is not where this process thought it was")
         connection.execute("COMMIT")
 
     def _begin_streams(self, streams: Sequence[StreamWrite]) -> None:
@@ -253,18 +253,28 @@ class PostgresStore:
             for row in self._rows_of(streams):
                 copy.write_row(row)
 
-    def _move(self, stream: StreamWrite) -> tuple[StreamWrite, psycopg.Cursor[tuple[Any, ...]]]:
-        head = stream.head
-        return stream, self._writer.execute(
-            "UPDATE stream SET size=%s, frontier=%b, sealed=%s, writer=%s WHERE id=%s AND size=%s AND NOT sealed",
-            (head.size, head.frontier, head.sealed, self._number, self._ids[stream.tenant, head.stream], stream.first),
+    def _move(self, streams: Sequence[StreamWrite]) -> psycopg.Cursor[tuple[Any, ...]]:
+        """Move the heads of streams that have events already; those that are sealed or elsewhere stay."""
+        return self._writer.execute(
+            "UPDATE stream SET size=moved.size, frontier=moved.frontier, sealed=moved.sealed, writer=%s FROM "
+            "unnest(%b::bigint[], %b::bigint[], %b::bigint[], %b::bytea[], %b::boolean[]) "
+            "AS moved (id, first, size, frontier, sealed) "
+            "WHERE stream.id=moved.id AND stream.size=moved.first AND NOT stream.sealed",
+            (
+                self._number,
+                [self._ids[one.tenant, one.head.stream] for one in streams],
+                [one.first for one in streams],
+                [one.head.size for one in streams],
+                [one.head.frontier for one in streams],
+                [one.head.sealed for one in streams],
+            ),
         )
 
     def _grow(self, log: LogWrite) -> None:
         write = self._writer.execute
         write(
             "INSERT INTO log_leaf SELECT %s, %s + n - 1, stream, size, root "
-            "FROM unnest(%s::text[], %s::bigint[], %s::bytea[]) WITH ORDINALITY AS leaf (stream, size, root, n)",
+            "FROM unnest(%s::text[], %b::bigint[], %b::bytea[]) WITH ORDINALITY AS leaf (stream, size, root, n)",
             (
                 log.tenant,
                 log.first,
