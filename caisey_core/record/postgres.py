@@ -1,7 +1,7 @@
 """The record on PostgreSQL: the tables of the SQLite file in a schema of their own, COPY, one transaction for each commit.
 
-A commit locks the rows of the tenants' log heads, in their order, so that several processes can write. Its round trips: lock;
-streams; COPY of the events; leaves, heads and checkpoints; COMMIT. What PostgreSQL acknowledges is on its disk: a server that
+A commit locks the rows of the tenants' log heads, in their order, so that several processes can write. Its round trips: the lock;
+new streams, if any; COPY, if the events are not few; all the rest with COMMIT. What PostgreSQL acknowledges is on its disk: a server that
 runs without fsync is refused, and synchronous_commit is on for the writer whatever the server's default is. A connection that
 is lost in the middle of a commit is a failed commit; `recover` waits for the lock, so that it sees whether it went through.
 """
@@ -14,6 +14,7 @@ from uuid import UUID
 
 import msgspec
 import psycopg
+from psycopg import sql
 
 from caisey_core.record.commitment import Disclosure
 from caisey_core.record.store import (
@@ -190,31 +191,39 @@ class PostgresStore:
     def commit(self, tenants: Sequence[UUID], prepare: Prepare) -> None:
         """Write in one transaction, under the locks of the tenants' log heads."""
         connection = self._writer
-        with connection.pipeline():
-            connection.execute("BEGIN")
-            locked = connection.execute(
-                "SELECT tenant, size, frontier FROM log_head WHERE tenant = ANY(%s) ORDER BY tenant FOR UPDATE",
-                (list(tenants),),
-            ).fetchall()
-        heads = {tenant: LogHead(size, frontier) for tenant, size, frontier in locked}
-        if missing := set(tenants) - heads.keys():
-            raise UnknownTenant(str(missing.pop()))
+        heads = self._lock(tenants)
         streams, logs = prepare(heads)
         events = sum(len(stream.events) for stream in streams)
         self._begin_streams(streams)
         if events >= COPY_FROM:
             self._copy(streams)
         old = [stream for stream in streams if stream.first]
-        with connection.pipeline():
-            if events < COPY_FROM:
-                for row in self._rows_of(streams):
-                    connection.execute("INSERT INTO event VALUES (%s,%b,%b,%b)", row)
-            moved = self._move(old) if old else None
-            for log in logs:
-                self._grow(log)
-        if moved is not None and moved.rowcount != len(old):
-            raise Displaced("a stream is not where this process thought it was")
-        connection.execute("COMMIT")
+        try:
+            with connection.pipeline():
+                if events < COPY_FROM:
+                    for row in self._rows_of(streams):
+                        connection.execute("INSERT INTO event VALUES (%s,%b,%b,%b)", row)
+                if old:
+                    self._move(old)
+                for log in logs:
+                    self._grow(log)
+                done = connection.execute("COMMIT")
+        except psycopg.errors.DivisionByZero as error:
+            raise Displaced("a stream is not where this process thought it was") from error
+        if done.statusmessage != "COMMIT":
+            raise psycopg.OperationalError(f"the commit ended as {done.statusmessage}")
+
+    def _lock(self, tenants: Sequence[UUID]) -> dict[UUID, LogHead]:
+        """Begin, and lock the log heads in one order for all processes, in one round trip."""
+        query = sql.SQL(
+            "BEGIN; SELECT tenant, size, frontier FROM log_head WHERE tenant IN ({}) ORDER BY tenant FOR UPDATE"
+        ).format(sql.SQL(",").join(map(sql.Literal, tenants)))
+        cursor = self._writer.execute(query)
+        cursor.nextset()
+        heads = {tenant: LogHead(size, frontier) for tenant, size, frontier in cursor.fetchall()}
+        if missing := set(tenants) - heads.keys():
+            raise UnknownTenant(str(missing.pop()))
+        return heads
 
     def _begin_streams(self, streams: Sequence[StreamWrite]) -> None:
         """Find the numbers of streams that were not written before by this process, or at all."""
@@ -253,13 +262,16 @@ class PostgresStore:
             for row in self._rows_of(streams):
                 copy.write_row(row)
 
-    def _move(self, streams: Sequence[StreamWrite]) -> psycopg.Cursor[tuple[Any, ...]]:
-        """Move the heads of streams that have events already; those that are sealed or elsewhere stay."""
-        return self._writer.execute(
-            "UPDATE stream SET size=moved.size, frontier=moved.frontier, sealed=moved.sealed, writer=%s FROM "
+    def _move(self, streams: Sequence[StreamWrite]) -> None:
+        """Move the heads of streams that have events already. One that is sealed or elsewhere divides by zero: the end of the
+        transaction without another round trip.
+        """
+        self._writer.execute(
+            "WITH done AS (UPDATE stream SET size=moved.size, frontier=moved.frontier, sealed=moved.sealed, writer=%s FROM "
             "unnest(%b::bigint[], %b::bigint[], %b::bigint[], %b::bytea[], %b::boolean[]) "
             "AS moved (id, first, size, frontier, sealed) "
-            "WHERE stream.id=moved.id AND stream.size=moved.first AND NOT stream.sealed",
+            "WHERE stream.id=moved.id AND stream.size=moved.first AND NOT stream.sealed RETURNING 1) "
+            "SELECT 1 / (count(*) = %s)::integer FROM done",
             (
                 self._number,
                 [self._ids[one.tenant, one.head.stream] for one in streams],
@@ -267,6 +279,7 @@ class PostgresStore:
                 [one.head.size for one in streams],
                 [one.head.frontier for one in streams],
                 [one.head.sealed for one in streams],
+                len(streams),
             ),
         )
 
