@@ -99,8 +99,8 @@ async def _load_roster(house: House) -> None:
 async def close_house(house: House) -> None:
     """Write what waits and let go of everything."""
     await house.finish_tasks(2.0)
-    await save_live(house)
-    with contextlib.suppress(Exception):
+    with contextlib.suppress(Exception):  # a database that is away does not keep the server from stopping
+        await save_live(house)
         await house.projector.flush()
     await house.plugins.close()
     await house.record.close()

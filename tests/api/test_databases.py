@@ -75,4 +75,7 @@ def test_a_database_that_is_away(tmp_path: Path) -> None:
         database.start()
         until(lambda: answers(200), "the page again")
         assert caisey("verify", "--data", str(server.data)).returncode == 0
-        assert server.stop() == 0
+        database.kill()
+        assert server.stop() == 0, "it stops although the database is away"
+        log = server.data.with_name("data.log").read_text()
+        assert "Traceback (most" not in log

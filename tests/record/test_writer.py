@@ -16,6 +16,7 @@ from databases import both
 from places import MASTER, Place
 
 from caisey_core.record import writer as writer_module
+from caisey_core.record.commitment import commit
 from caisey_core.record.keys import KeyTrouble, MasterKey
 from caisey_core.record.store import Prepare, RecordUnavailable, Store, StreamSealed, UnknownTenant
 from caisey_core.record.verify import verify_log, verify_stream
@@ -100,6 +101,25 @@ async def test_what_is_checked_is_one_moments_record(place: Place) -> None:
             assert verify_stream(store, key, head, log, lambda _: (), lambda _: None) == 2
         assert store.heads(TENANT)[0].size == 4
         store.close()
+
+
+async def test_what_is_erased_is_gone_and_the_rest_holds(place: Place) -> None:
+    """Texts of one stream are destroyed, however many; its events, and other streams' texts, stay as they were."""
+    store = place.create()
+    async with record_on(store) as record:
+        (_, said) = commit([b"a secret"])
+        many = [Entry(b"%d" % i, said if i % 3 else None) for i in range(2500)]
+        await record.append(TENANT, "session/a", many).durable
+        await record.append(TENANT, "session/b", [Entry(b"0", said)]).durable
+        assert await record.erase(TENANT, "session/a") == 1666
+        assert await record.erase(TENANT, "session/a") == 0
+        assert await record.erase(TENANT, "session/none") == 0
+        rows = await record.read(TENANT, "session/a", 0, 10_000)
+        assert [row.event for row in rows] == [entry.event for entry in many]
+        assert not any(row.disclosure for row in rows)
+        assert [row.disclosure for row in await record.read(TENANT, "session/b")] == [said]
+        await record.append(TENANT, "session/a", [Entry(b"later", said)]).durable
+        verify_log(store, store.tenants()[0])
 
 
 async def test_one_commit_serves_all_that_wait(place: Place) -> None:
