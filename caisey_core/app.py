@@ -28,8 +28,8 @@ from caisey_core.http.rendering import error_page, template_config
 from caisey_core.http.who import Connection, csrf_cookie_name, member_of_api, member_of_page
 from caisey_core.plugin_host.host import PluginHost
 from caisey_core.record.keys import MasterKey
-from caisey_core.record.sqlite import SqliteStore
 from caisey_core.record.store import StoreTrouble
+from caisey_core.record.stores import open_store
 from caisey_core.record.writer import Record
 from caisey_core.services import closing, erasure, reconnect, screen, witnesses
 from caisey_core.services.enrolment import roster_device
@@ -59,10 +59,10 @@ POLICY = (
 async def open_house(folder: Path, config: Config, clock: Clock | None = None) -> House:
     """Open a data folder's parts and bring back what was going on. Raises StoreTrouble, KeyTrouble, CatalogueTrouble."""
     master = MasterKey.open(folder / "keys" / "master.key")
-    record = Record(SqliteStore.open(folder / "record.db"), master)
+    record = Record(open_store(folder, config.database), master)
     await record.start()
     try:
-        catalogue = await Catalogue.open(folder / "catalogue.db")
+        catalogue = await Catalogue.open(config.database or folder / "catalogue.db")
     except BaseException:
         await record.close()
         raise
@@ -122,12 +122,12 @@ async def _load_roster(house: House) -> None:
 async def close_house(house: House) -> None:
     """Write what waits and let go of everything."""
     await house.finish_tasks(2.0)
-    await save_live(house)
-    await house.witnesses.save()
     for session in house.journal.open.values():
         if session.state.started is not None:
             house.projector.changed(session)  # its output moved it on without a word to the projector
-    with contextlib.suppress(Exception):
+    with contextlib.suppress(Exception):  # a database that is away does not keep the server from stopping
+        await save_live(house)
+        await house.witnesses.save()
         await house.projector.flush()
     await house.plugins.close()
     await house.record.close()

@@ -51,6 +51,7 @@ def _parser() -> argparse.ArgumentParser:
     demo = commands.add_parser("demo", help="start a working Caisey with people and real devices on this machine")
     demo.add_argument("--data", type=Path, default=Path("caisey-demo"), help="data folder (default: ./caisey-demo)")
     demo.add_argument("--port", type=int, default=8080, help="loopback port; 0 picks a free one (default: 8080)")
+    _add_database(demo)
     demo.add_argument("--ready-file", type=Path, help="write addresses and tokens to this file as JSON once it serves")
     demo.set_defaults(run=_demo)
 
@@ -61,12 +62,14 @@ def _parser() -> argparse.ArgumentParser:
     init.add_argument("--admin-email", default="admin@example.com")
     init.add_argument("--url", default="", help="address that people and devices will use, such as https://caisey.example.com")
     init.add_argument("--port", type=int, default=8080)
+    _add_database(init)
     init.set_defaults(run=_init)
 
     serve = commands.add_parser("serve", help="serve an installation")
     serve.add_argument("--data", type=Path, required=True)
     serve.add_argument("--host", help="address to listen on (default: from caisey.toml)")
     serve.add_argument("--port", type=int, help="port to listen on (default: from caisey.toml)")
+    _add_database(serve)
     serve.add_argument("--ready-file", type=Path, help="write the address to this file as JSON once it serves")
     serve.set_defaults(run=_serve)
 
@@ -77,6 +80,7 @@ def _parser() -> argparse.ArgumentParser:
     verify.add_argument(
         "--key", help="the tenant's public key (from its page Keys and proofs) that must have signed the bundle"
     )
+    _add_database(verify)
     verify.set_defaults(run=_verify)
 
     backup = commands.add_parser("backup", help="put a whole installation into one file, also while it is served")
@@ -103,18 +107,32 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _demo(given: argparse.Namespace) -> int:
-    from caisey_core import demo
+def _add_database(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--database",
+        metavar="ADDRESS",
+        help="postgresql://USER@HOST/NAME (default: from CAISEY_DATABASE or caisey.toml; without: files in the data folder)",
+    )
 
-    return _loop(demo.run(given.data, given.port, given.ready_file))
+
+def _demo(given: argparse.Namespace) -> int:
+    from caisey_core import config, demo
+
+    return _loop(demo.run(given.data, given.port, given.ready_file, config.database_of(given.database)))
 
 
 def _init(given: argparse.Namespace) -> int:
-    from caisey_core import installation
+    from caisey_core import config, installation
 
     link = asyncio.run(
         installation.create(
-            given.data, tenant=given.tenant, name=given.admin_name, email=given.admin_email, url=given.url, port=given.port
+            given.data,
+            tenant=given.tenant,
+            name=given.admin_name,
+            email=given.admin_email,
+            url=given.url,
+            port=given.port,
+            database=config.database_of(given.database),
         )
     )
     print(f"Made an installation in {given.data}. Start it:  caisey serve --data {given.data}")
@@ -130,6 +148,8 @@ def _serve(given: argparse.Namespace) -> int:
         settings = replace(settings, host=given.host)
     if given.port is not None:
         settings = replace(settings, port=given.port)
+    if given.database is not None:
+        settings = replace(settings, database=config.database_of(given.database))
     return _loop(installation.serve(given.data, settings, given.ready_file))
 
 
@@ -142,8 +162,8 @@ def _verify(given: argparse.Namespace) -> int:
         with given.bundle.open("rb") as file:
             verdict = verify_bundle(file, given.key)
     else:
-        config.load(given.data)
-        verdict = verify_folder(given.data)
+        settings = config.load(given.data)
+        verdict = verify_folder(given.data, config.database_of(given.database, {}) or settings.database)
     for line in verdict.proved:
         print(line)
     for line in verdict.doubted:
@@ -153,8 +173,21 @@ def _verify(given: argparse.Namespace) -> int:
     return 0 if verdict.ok else 1
 
 
+def _on_files(data: Path) -> None:
+    """Refuse, in words, what works on a data folder's own databases only."""
+    from caisey_core import config
+
+    if config.load(data).database:
+        raise config.ConfigError(
+            f"{data} keeps its record and catalogue in PostgreSQL. Back them up with pg_dump and the folder with its keys; "
+            f"check the record with: caisey verify --data {data}"
+        )
+
+
 def _backup(given: argparse.Namespace) -> int:
     from caisey_core.services import backup
+
+    _on_files(given.data)
 
     for line in backup.make(given.data, given.file, with_master_key=given.with_master_key):
         print(line)
@@ -170,14 +203,13 @@ def _restore(given: argparse.Namespace) -> int:
 
 
 def _doctor(given: argparse.Namespace) -> int:
+    _on_files(given.data)
     return asyncio.run(_examine(given.data, anew=given.rebuild))
 
 
 async def _examine(data: Path, *, anew: bool) -> int:
-    from caisey_core import config
     from caisey_core.services import doctor
 
-    config.load(data)
     wrong = 0
     async for check in doctor.examine(data, anew=anew):
         wrong += not check.ok

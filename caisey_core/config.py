@@ -4,9 +4,11 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
+from urllib.parse import parse_qsl, urlencode, urlsplit
 
 import msgspec
 from msgspec import Meta, Struct
+from msgspec.structs import replace
 
 
 class ConfigError(Exception):
@@ -28,6 +30,7 @@ class Config(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     witness_seconds: Annotated[int, Meta(ge=1, le=86400)] = 600  # between two checkpoints that connected devices are sent
     trusted_proxies: tuple[str, ...] = ()
     demonstration: bool = False
+    database: str = ""  # postgresql://…; empty: files in the data folder
 
     @property
     def url(self) -> str:
@@ -61,14 +64,34 @@ def load(folder: Path, environment: Mapping[str, str] = os.environ) -> Config:
         if (value := environment.get(f"CAISEY_{name.upper()}")) is not None:
             settings[name] = [part.strip() for part in value.split(",") if part.strip()] if name in _LISTS else value
     try:
-        return msgspec.convert(settings, Config, strict=False)
+        config = msgspec.convert(settings, Config, strict=False)
     except msgspec.ValidationError as error:
         raise ConfigError(f"A setting in {path} or in the environment (CAISEY_…) is wrong: {error}") from error
+    database_of(config.database, {})
+    return config
 
 
-def write(folder: Path, config: Config) -> None:
-    """Write the settings that differ from the defaults."""
+def database_of(given: str | None, environment: Mapping[str, str] = os.environ) -> str:
+    """Return the database of a new installation: the one that was given, or else the environment's. Raises ConfigError."""
+    database = given or environment.get("CAISEY_DATABASE", "")
+    if database and not database.startswith(("postgresql://", "postgres://")):
+        raise ConfigError("The database must be an address such as postgresql://caisey@db.example.com/caisey")
+    return database
+
+
+def _without_password(database: str) -> str:
+    parts = urlsplit(database)
+    user, at, host = parts.netloc.rpartition("@")
+    query = urlencode([(name, value) for name, value in parse_qsl(parts.query) if name != "password"], safe="/")
+    address = f"{parts.scheme}://{user.partition(':')[0]}{at}{host}{parts.path}"
+    return f"{address}?{query}" if query else address
+
+
+def write(folder: Path, config: Config, environment: Mapping[str, str] = os.environ) -> None:
+    """Write the settings that differ from the defaults. A password that came by the environment stays there."""
     fresh = Config()
+    if config.database == environment.get("CAISEY_DATABASE"):
+        config = replace(config, database=_without_password(config.database))
     chosen = {n: getattr(config, n) for n in Config.__struct_fields__ if getattr(config, n) != getattr(fresh, n)}
     lines = [f"{name} = {msgspec.json.encode(value).decode()}" for name, value in chosen.items()]
     (folder / "caisey.toml").write_text(

@@ -65,13 +65,14 @@ class Ready(Struct, frozen=True):
     devices: list[Device]
 
 
-async def run(data: Path, port: int, ready_file: Path | None) -> int:
+async def run(data: Path, port: int, ready_file: Path | None, database: str = "") -> int:
     """Run the demonstration until SIGINT or SIGTERM; a second run goes on with the same data."""
-    config = Config(deployment="demo.caisey.local", port=port, demonstration=True)
+    config = Config(deployment="demo.caisey.local", port=port, demonstration=True, database=database)
     if not (data / "caisey.toml").exists():
         installation.make_folder(data, config)
         await installation.make_tenant(data, config, TENANT)
     stored = settings.load(data)
+    stored = replace(stored, database=database or stored.database)
     if not stored.demonstration:
         raise ConfigError(f"{data} is a real installation. Start it with: caisey serve --data {data}")
     agents: list[subprocess.Popen[bytes]] = []

@@ -15,7 +15,7 @@ from caisey_core.domain import events as e
 from caisey_core.domain.events import Actor
 from caisey_core.domain.roles import Role
 from caisey_core.record.keys import MasterKey
-from caisey_core.record.sqlite import SqliteStore
+from caisey_core.record.stores import create_store, open_store, refuse_unless_empty
 from caisey_core.record.writer import Record
 from caisey_core.services import sign_in
 from caisey_core.services.house import House
@@ -29,18 +29,19 @@ def slug_of(name: str) -> str:
 
 
 def make_folder(data: Path, config: Config) -> None:
-    """Make an empty data folder. Raises ConfigError for one that holds something."""
+    """Make an empty data folder. Raises ConfigError, StoreTrouble for a folder or a database that holds something."""
     if data.exists() and (not data.is_dir() or any(data.iterdir())):
         raise ConfigError(f"{data} is not empty. Choose a new folder; an installation is never begun over another.")
+    refuse_unless_empty(config.database)
     data.mkdir(mode=0o700, parents=True, exist_ok=True)
     MasterKey.create(data / "keys" / "master.key")
-    SqliteStore.create(data / "record.db").close()
+    create_store(data, config.database).close()
 
 
 async def make_tenant(data: Path, config: Config, name: str) -> Tenant:
     """Make the first tenant with its record key, in a folder that was just made; its settings file comes last."""
-    catalogue = await Catalogue.create(data / "catalogue.db")
-    record = Record(SqliteStore.open(data / "record.db"), MasterKey.open(data / "keys" / "master.key"))
+    catalogue = await Catalogue.create(config.database or data / "catalogue.db")
+    record = Record(open_store(data, config.database), MasterKey.open(data / "keys" / "master.key"))
     await record.start()
     try:
         tenant = Tenant(uuid4(), slug_of(name), name, 0)
@@ -80,11 +81,11 @@ async def announce_tenant(house: House, tenant: Tenant) -> None:
     )
 
 
-async def create(data: Path, *, tenant: str, name: str, email: str, url: str, port: int) -> str:
+async def create(data: Path, *, tenant: str, name: str, email: str, url: str, port: int, database: str) -> str:
     """Make an installation with one tenant and its admin; returns the link with which the admin signs in once."""
     from caisey_core.app import close_house, open_house
 
-    config = Config(public_url=url, port=port, deployment=urlsplit(url).hostname or Config().deployment)
+    config = Config(public_url=url, port=port, deployment=urlsplit(url).hostname or Config().deployment, database=database)
     make_folder(data, config)
     made = await make_tenant(data, config, tenant)
     house = await open_house(data, config)

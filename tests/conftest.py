@@ -1,7 +1,7 @@
 """Fixtures that all doors share."""
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -9,13 +9,36 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parent))
 
 from companies import Companies, two_companies
+from databases import Postgres, postgres
 from doors import Caisey, running
 
 
+@pytest.fixture(scope="session")
+def postgres_server() -> Iterator[Postgres]:
+    """A PostgreSQL of this session's own."""
+    with postgres() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def kind(request: pytest.FixtureRequest) -> str:
+    """The kind of database: sqlite, unless the module or test is marked with `databases.both`."""
+    return str(getattr(request, "param", "sqlite"))
+
+
+@pytest.fixture(scope="session")
+def new_database(kind: str, request: pytest.FixtureRequest) -> Callable[[], str]:
+    """Makes a database and returns its address; the empty address means files in the data folder."""
+    if kind == "sqlite":
+        return lambda: ""
+    server: Postgres = request.getfixturevalue("postgres_server")
+    return server.new
+
+
 @pytest.fixture(scope="module")
-def caisey(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Caisey]:
+def caisey(tmp_path_factory: pytest.TempPathFactory, new_database: Callable[[], str]) -> Iterator[Caisey]:
     """A running demonstration of this module's own."""
-    with running(tmp_path_factory.mktemp("caisey") / "data") as started:
+    with running(tmp_path_factory.mktemp("caisey") / "data", new_database()) as started:
         yield started
 
 

@@ -178,6 +178,7 @@ class Caisey:
     """A running demonstration."""
 
     data: Path
+    database: str = ""
     port: int = 0
     process: subprocess.Popen[bytes] | None = None
     url: str = ""
@@ -189,6 +190,8 @@ class Caisey:
         ready = self.data.with_name(self.data.name + ".ready")
         ready.unlink(missing_ok=True)
         arguments = ["demo", "--data", str(self.data), "--port", str(self.port), "--ready-file", str(ready)]
+        if self.database:
+            arguments += ["--database", self.database]
         with self.data.with_name(self.data.name + ".log").open("ab") as log:
             self.process = subprocess.Popen(
                 [sys.executable, "-m", "caisey_core.cli", *arguments], stdout=log, stderr=log, start_new_session=True
@@ -309,9 +312,9 @@ class Caisey:
 
 
 @contextlib.contextmanager
-def running(data: Path) -> Iterator[Caisey]:
+def running(data: Path, database: str = "") -> Iterator[Caisey]:
     """Run a demonstration for a while."""
-    caisey = Caisey(data)
+    caisey = Caisey(data, database)
     caisey.start()
     try:
         yield caisey

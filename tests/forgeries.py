@@ -11,14 +11,14 @@ from msgspec.structs import replace
 from caisey_agent.protocol import consent
 from caisey_core.domain import events as e
 from caisey_core.record.commitment import commit
-from caisey_core.record.sqlite import SqliteStore
+from caisey_core.record.store import Store
 from caisey_core.record.writer import Entry
 
 Row = tuple[e.AnyEvent, tuple[bytes, ...]]
 Change = Callable[[list[Row]], list[Row]]
 
 
-def rows_of(store: SqliteStore, tenant: UUID, stream: str) -> list[Row]:
+def rows_of(store: Store, tenant: UUID, stream: str) -> list[Row]:
     """Return a stream's events with their texts."""
     found: list[Row] = []
     for row in store.read(tenant, stream, 0, 10**6):

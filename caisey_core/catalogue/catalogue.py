@@ -2,28 +2,31 @@
 
 import sqlite3
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from caisey_core.catalogue import schema, tables
+from caisey_core.catalogue import tables
 from caisey_core.catalogue.assignments import Assignments
 from caisey_core.catalogue.clients import Clients
 from caisey_core.catalogue.devices import Devices
-from caisey_core.catalogue.engine import PooledSQLiteEngine, system_scope
+from caisey_core.catalogue.engine import CatalogueTrouble, PooledSQLiteEngine, system_scope
 from caisey_core.catalogue.erasures import Erasures
 from caisey_core.catalogue.installers import Installers
 from caisey_core.catalogue.members import Members
 from caisey_core.catalogue.notices import Notices
-from caisey_core.catalogue.outcomes import CatalogueTrouble
 from caisey_core.catalogue.plugin_store import PluginStore
 from caisey_core.catalogue.sessions import Sessions
 from caisey_core.catalogue.sign_ins import SignIns
 from caisey_core.catalogue.tenants import Tenants
 from caisey_core.catalogue.witnesses import Witnesses
 
+if TYPE_CHECKING:
+    from caisey_core.catalogue.postgres import PooledPostgresEngine
+
 
 class Catalogue:
     """What can be looked up. Every query names its tenant."""
 
-    def __init__(self, engine: PooledSQLiteEngine) -> None:
+    def __init__(self, engine: "PooledSQLiteEngine | PooledPostgresEngine") -> None:
         self._engine = engine
         self.tenants = Tenants()
         self.clients = Clients()
@@ -39,29 +42,33 @@ class Catalogue:
         self.witnesses = Witnesses()
 
     @classmethod
-    async def create(cls, path: Path) -> "Catalogue":
-        """Make a new catalogue. Raises CatalogueTrouble if there is one."""
-        if path.exists():
-            raise CatalogueTrouble(f"{path} exists already; a catalogue is never begun anew over another.")
-        return await cls._start(path)
+    async def create(cls, place: Path | str) -> "Catalogue":
+        """Make a new catalogue: a file, or in a database. Raises CatalogueTrouble if there is one."""
+        if isinstance(place, Path) and place.exists():
+            raise CatalogueTrouble(f"{place} exists already; a catalogue is never begun anew over another.")
+        return await cls._start(place, new=True)
 
     @classmethod
-    async def open(cls, path: Path) -> "Catalogue":
+    async def open(cls, place: Path | str) -> "Catalogue":
         """Open a catalogue and bring it up to date. Raises CatalogueTrouble if it is not there."""
-        if not path.is_file():
-            raise CatalogueTrouble(f"There is no catalogue at {path}. Check the folder, or restore it from your backup.")
-        return await cls._start(path)
+        if isinstance(place, Path) and not place.is_file():
+            raise CatalogueTrouble(f"There is no catalogue at {place}. Check the folder, or restore it from your backup.")
+        return await cls._start(place, new=False)
 
     @classmethod
-    async def _start(cls, path: Path) -> "Catalogue":
-        engine = PooledSQLiteEngine(path)
+    async def _start(cls, place: Path | str, *, new: bool) -> "Catalogue":
+        engine = _engine(place)
         try:
             await engine.start_connection_pool()
-            await _bring_up_to_date(engine)
+            if new:
+                await engine.create_schema()
+            await engine.bring_up_to_date()
         except BaseException as error:
             await engine.close_connection_pool()  # a connection's thread would keep the process alive
             if isinstance(error, sqlite3.DatabaseError):
-                raise CatalogueTrouble(f"{path} is not a readable catalogue ({error}). Restore it from your backup.") from error
+                raise CatalogueTrouble(
+                    f"{place} is not a readable catalogue ({error}). Restore it from your backup."
+                ) from error
             raise
         for table in tables.ALL:
             table._meta.db = engine
@@ -84,21 +91,11 @@ class Catalogue:
         await self._engine.close_connection_pool()
 
 
-async def _bring_up_to_date(engine: PooledSQLiteEngine) -> None:
-    writer = engine.writer
-    await writer.execute("BEGIN IMMEDIATE")
+def _engine(place: Path | str) -> "PooledSQLiteEngine | PooledPostgresEngine":
+    if isinstance(place, Path):
+        return PooledSQLiteEngine(place)
     try:
-        row = await (await writer.execute("PRAGMA user_version")).fetchone()
-        assert row is not None
-        (version,) = row.values()  # type: ignore[attr-defined]
-        if version > len(schema.STEPS):
-            raise CatalogueTrouble("The catalogue was written by a newer version of Caisey. Install that version.")
-        for step in schema.STEPS[version:]:
-            for statement in step.split(";"):
-                if statement.strip():
-                    await writer.execute(statement)
-        await writer.execute(f"PRAGMA user_version={len(schema.STEPS)}")
-        await writer.execute("COMMIT")
-    except BaseException:
-        await writer.execute("ROLLBACK")
-        raise
+        from caisey_core.catalogue.postgres import PooledPostgresEngine
+    except ImportError as error:
+        raise CatalogueTrouble("PostgreSQL needs its drivers. Install them:  pip install 'caisey[postgresql]'") from error
+    return PooledPostgresEngine(place)

@@ -6,7 +6,7 @@ from uuid import UUID
 
 from msgspec import Struct
 
-from caisey_core.catalogue.engine import PooledSQLiteEngine, system_scope
+from caisey_core.catalogue.engine import CatalogueEngine, system_scope
 from caisey_core.catalogue.outcomes import scoped
 from caisey_core.catalogue.rows import many
 from caisey_core.catalogue.tables import DeviceTable
@@ -31,7 +31,7 @@ class Device(Struct, frozen=True, kw_only=True):
 class Devices:
     """Queries over devices."""
 
-    def __init__(self, engine: PooledSQLiteEngine) -> None:
+    def __init__(self, engine: CatalogueEngine) -> None:
         self._engine = engine
 
     @scoped
@@ -89,5 +89,5 @@ class Devices:
         """Write last signs of life and facts, all in one transaction."""
         t = DeviceTable
         async with self._engine.transaction():
-            for device, last_seen, facts in seen:
+            for device, last_seen, facts in sorted(seen, key=lambda row: row[0]):  # one order for all processes: no deadlock
                 await t.update({t.last_seen: last_seen, t.facts: facts}).where((t.tenant == tenant) & (t.id == device)).run()

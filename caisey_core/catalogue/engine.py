@@ -7,14 +7,16 @@ tests/catalogue/test_engine.py is the contract.
 
 import asyncio
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractAsyncContextManager, contextmanager
 from contextvars import ContextVar
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Protocol
 from uuid import UUID
 
 import aiosqlite
 from piccolo.engine.sqlite import SQLiteEngine, SQLiteTransaction, TransactionType, dict_factory
+
+from caisey_core.catalogue import schema
 
 _PRAGMAS: Final = (
     "journal_mode=WAL",
@@ -53,13 +55,32 @@ def system_scope() -> Iterator[None]:
         _scope.reset(token)
 
 
-def _guard(query: str, arguments: Sequence[Any]) -> None:
+def guard(query: str, arguments: Sequence[Any]) -> None:
+    """Raise Unscoped unless the scope allows this statement."""
     try:
         tenant = _scope.get()
     except LookupError:
         raise Unscoped(f"no scope for: {query[:80]}") from None
     if tenant is not None and not any(one in (tenant, str(tenant)) for one in arguments):
         raise Unscoped(f"the tenant is missing in: {query[:80]}")
+
+
+class CatalogueTrouble(Exception):
+    """The catalogue cannot be opened; the message says why and what to do."""
+
+
+class CatalogueUnavailable(Exception):
+    """The database is away; it may come back at any moment."""
+
+
+class CatalogueEngine(Protocol):
+    """What queries need of either engine besides running their statements."""
+
+    def transaction(self) -> AbstractAsyncContextManager[Any]:
+        """Return a transaction: all of it or nothing."""
+
+    async def wipe(self) -> None:
+        """Clear the database's files of what was deleted or changed, as far as its kind can."""
 
 
 class _Transaction(SQLiteTransaction):
@@ -139,7 +160,7 @@ class PooledSQLiteEngine(SQLiteEngine):
         self, query: str, args: list[Any] | None = None, query_type: Any = "generic", table: Any = None
     ) -> Any:
         arguments = args or []
-        _guard(query, arguments)
+        guard(query, arguments)
         if query.lstrip()[:7].upper().startswith(("SELECT", "EXPLAIN")):
             reader = await self._readers.get()
             try:
@@ -152,13 +173,36 @@ class PooledSQLiteEngine(SQLiteEngine):
     async def _run_in_existing_connection(
         self, connection: Any, query: str, args: list[Any] | None = None, query_type: Any = "generic", table: Any = None
     ) -> Any:
-        _guard(query, args or [])
+        guard(query, args or [])
         return list(await connection.execute_fetchall(query, args or []))
 
     async def wipe(self) -> None:
         """Empty the write-ahead log, so that nothing of what was deleted or changed is left in it."""
         async with self.lock:
             await self.writer.execute_fetchall("PRAGMA wal_checkpoint(TRUNCATE)")
+
+    async def create_schema(self) -> None:
+        """Begin a catalogue: nothing is to be done, the file is new."""
+
+    async def bring_up_to_date(self) -> None:
+        """Run the steps that are missing, in one transaction. Raises CatalogueTrouble."""
+        writer = self.writer
+        await writer.execute("BEGIN IMMEDIATE")
+        try:
+            row = await (await writer.execute("PRAGMA user_version")).fetchone()
+            assert row is not None
+            (version,) = row.values()  # type: ignore[attr-defined]
+            if version > len(schema.STEPS):
+                raise CatalogueTrouble("The catalogue was written by a newer version of Caisey. Install that version.")
+            for step in schema.STEPS[version:]:
+                for statement in step.split(";"):
+                    if statement.strip():
+                        await writer.execute(statement)
+            await writer.execute(f"PRAGMA user_version={len(schema.STEPS)}")
+            await writer.execute("COMMIT")
+        except BaseException:
+            await writer.execute("ROLLBACK")
+            raise
 
     def transaction(
         self, transaction_type: TransactionType = TransactionType.immediate, allow_nested: bool = True

@@ -7,7 +7,7 @@ from uuid import UUID, uuid4
 
 from msgspec import Struct
 
-from caisey_core.catalogue.engine import PooledSQLiteEngine
+from caisey_core.catalogue.engine import CatalogueEngine
 from caisey_core.catalogue.outcomes import scoped
 from caisey_core.catalogue.rows import many, one
 from caisey_core.catalogue.tables import ErasureTable, RetentionTable, SessionTable
@@ -36,7 +36,7 @@ class Keep(Struct, frozen=True):
 class Erasures:
     """Queries over erasures and retention."""
 
-    def __init__(self, engine: PooledSQLiteEngine) -> None:
+    def __init__(self, engine: CatalogueEngine) -> None:
         self._engine = engine
 
     @scoped

@@ -7,7 +7,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from caisey_core.catalogue.devices import Device
-from caisey_core.catalogue.engine import PooledSQLiteEngine, system_scope
+from caisey_core.catalogue.engine import CatalogueEngine, system_scope
 from caisey_core.catalogue.outcomes import Taken, scoped, unless_taken
 from caisey_core.catalogue.rows import insert, many, one
 from caisey_core.catalogue.tables import DeviceTable, InstallerTable
@@ -33,7 +33,7 @@ class Installer(Struct, frozen=True, kw_only=True):
 class Installers:
     """Queries over installers."""
 
-    def __init__(self, engine: PooledSQLiteEngine) -> None:
+    def __init__(self, engine: CatalogueEngine) -> None:
         self._engine = engine
 
     @scoped
@@ -65,8 +65,8 @@ class Installers:
         async with self._engine.transaction() as transaction:
             valid = (t.tenant == tenant) & (t.id == installer) & t.revoked_at.is_null()
             valid &= t.expires_at.is_null() | (t.expires_at > now)
-            limited = await t.update({t.uses_left: t.uses_left - 1}).where(valid & (t.uses_left > 0)).returning(t.id)
-            if not limited and not await t.exists().where(valid & t.uses_left.is_null()):
+            valid &= t.uses_left.is_null() | (t.uses_left > 0)  # unlimited: NULL - 1 is NULL
+            if not await t.update({t.uses_left: t.uses_left - 1}).where(valid).returning(t.id):
                 return None
             taken = await unless_taken(insert(DeviceTable, tenant, device))
             if taken is not None:

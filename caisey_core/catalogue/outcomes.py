@@ -8,11 +8,13 @@ from uuid import UUID
 
 from msgspec import Struct
 
-from caisey_core.catalogue.engine import tenant_scope
+from caisey_core.catalogue.engine import CatalogueTrouble, CatalogueUnavailable, tenant_scope
 
 P = ParamSpec("P")
 R = TypeVar("R")
 S = TypeVar("S")
+
+__all__ = ["CatalogueTrouble", "CatalogueUnavailable", "Taken", "scoped", "unless_taken"]
 
 
 class Taken(Struct, frozen=True):
@@ -36,12 +38,15 @@ async def unless_taken(writing: Awaitable[object]) -> Taken | None:
     """Await a write; a violated UNIQUE becomes Taken."""
     try:
         await writing
-    except sqlite3.IntegrityError as error:
-        if "UNIQUE" in str(error):
+    except Exception as error:
+        if _is_taken(error):
             return Taken()
         raise
     return None
 
 
-class CatalogueTrouble(Exception):
-    """The catalogue cannot be opened; the message says why and what to do."""
+def _is_taken(error: Exception) -> bool:
+    """The SQLSTATE is PostgreSQL's; its driver may not be installed, so that its exception is not named here."""
+    if isinstance(error, sqlite3.IntegrityError):
+        return "UNIQUE" in str(error)
+    return getattr(error, "sqlstate", None) == "23505"

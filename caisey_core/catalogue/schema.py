@@ -1,10 +1,21 @@
 """The tables' SQL, in steps that only add. A step that was released is never changed.
 
-The steps run under one IMMEDIATE transaction on the writer, so that two processes starting at once do not meet. Piccolo's own
-migrations record each step in a transaction of its own and take no lock, and cost 0.24 s at each start.
+The steps are written for SQLite; `for_postgresql` is the one place that translates them. They run in one transaction that keeps
+others out (IMMEDIATE; an advisory lock), so that two processes starting at once do not meet. Piccolo's own migrations record
+each step in a transaction of its own and take no lock, and cost 0.24 s at each start.
 """
 
+import re
 from typing import Final
+
+# texts compare by their bytes, as in SQLite, whatever the database's locale is
+_TYPES: Final = {"BLOB": "BYTEA", "VARCHAR": 'VARCHAR COLLATE "C"', "TEXT": 'TEXT COLLATE "C"'}
+
+
+def for_postgresql(step: str) -> str:
+    """Return a step as PostgreSQL has it."""
+    return re.sub(r"\b(BLOB|VARCHAR|TEXT)\b", lambda found: _TYPES[found.group()], step)
+
 
 STEPS: Final = (
     """

@@ -6,7 +6,7 @@ from uuid import UUID
 from msgspec import Struct
 from piccolo.columns.combination import And, Where
 
-from caisey_core.catalogue.engine import PooledSQLiteEngine, system_scope
+from caisey_core.catalogue.engine import CatalogueEngine, system_scope
 from caisey_core.catalogue.outcomes import scoped
 from caisey_core.catalogue.rows import many, one
 from caisey_core.catalogue.tables import SessionTable
@@ -45,7 +45,7 @@ def _search(row: SessionRow) -> str:
 class Sessions:
     """Queries over session rows."""
 
-    def __init__(self, engine: PooledSQLiteEngine) -> None:
+    def __init__(self, engine: CatalogueEngine) -> None:
         self._engine = engine
 
     @scoped

@@ -585,6 +585,13 @@ _unknown_decoder = msgspec.msgpack.Decoder(Unknown)
 def decode(data: bytes) -> AnyEvent | Unknown:
     """Decode an event's bytes. Raises msgspec.ValidationError or msgspec.DecodeError for what is no event."""
     try:
+        return _decode(data)
+    except (UnicodeDecodeError, RecursionError) as error:  # msgspec lets them out
+        raise msgspec.DecodeError(str(error)) from error
+
+
+def _decode(data: bytes) -> AnyEvent | Unknown:
+    try:
         return _decoder.decode(data)
     except msgspec.ValidationError:
         if _kind_decoder.decode(data).kind in _kinds:

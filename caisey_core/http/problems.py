@@ -11,6 +11,7 @@ from litestar.exceptions import HTTPException
 from litestar.types import Scope
 from msgspec import Struct
 
+from caisey_core.catalogue.outcomes import CatalogueUnavailable
 from caisey_core.domain.refused import Refused
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger("caisey.http")
@@ -102,6 +103,10 @@ def refusal_of(error: Exception) -> Refused:
     """Return what a person is told about an exception; the driver's and the framework's words stay in the log."""
     if isinstance(error, RefusedError):
         return error.refused
+    if isinstance(error, CatalogueUnavailable):
+        return Refused(
+            "The database cannot be reached now.", "The operator was told. Try again soon.", 503, retry_after_seconds=5
+        )
     status = error.status_code if isinstance(error, HTTPException) else 422 if _cannot_be_read(error) else 500
     if status == 404:
         return Refused("There is nothing at this address.", "It may have been removed, or it is not yours to see.", 404)

@@ -141,7 +141,8 @@ def error_page(house: House, request: AnyRequest, refused: Refused, request_id: 
         to = f"/t/{quote(tenant)}/sign-in" + (f"?{urlencode({'to': going})}" if going else "")
         return Redirect(to, status_code=HTTP_303_SEE_OTHER)
     text = render(request, "error.html", refused=refused, request_id=request_id)
-    return html(request, text, refused.status)
+    again = {"retry-after": str(max(1, round(refused.retry_after_seconds)))} if refused.retry_after_seconds else {}
+    return html(request, text, refused.status, again)
 
 
 def csrf_of(request: AnyRequest) -> str:

@@ -67,7 +67,7 @@ class Link:
         self.connection: Connection | None = None
         self._number = 0
         self._unconfirmed: list[Sending] = []
-        self._arriving: list[tuple[int, asyncio.Future[None] | None]] = []
+        self._arriving: list[tuple[int, asyncio.Future[int] | None]] = []
         self.received = 0  # the device's highest number that is durable here
         self._ack_scheduled = False
 
@@ -107,7 +107,7 @@ class Link:
         self.connection = None
         return True
 
-    def arrived(self, number: int, durable: asyncio.Future[None] | None) -> None:
+    def arrived(self, number: int, durable: asyncio.Future[int] | None) -> None:
         """Remember a frame of the device; it is confirmed once it and all before it are durable."""
         self._arriving.append((number, durable))
         if durable is None:

@@ -1,5 +1,6 @@
 """The tenants' signing keys, sealed under the installation's master key (AES-256-GCM)."""
 
+import hashlib
 import os
 import secrets
 from pathlib import Path
@@ -21,6 +22,7 @@ class MasterKey:
 
     def __init__(self, key: bytes) -> None:
         self._aead = AESGCM(key)
+        self.fingerprint = hashlib.sha256(b"caisey installation\n" + key).digest()[:16]  # which installation a database is of
 
     @classmethod
     def create(cls, path: Path) -> "MasterKey":

@@ -16,9 +16,11 @@ import msgspec
 
 from caisey_core.record.commitment import Disclosure
 from caisey_core.record.store import (
+    POSITIONS,
+    Displaced,
     LogHead,
     LogLeaf,
-    LogWrite,
+    Prepare,
     Recorded,
     StoreTrouble,
     StreamHead,
@@ -31,7 +33,6 @@ from caisey_core.record.store import (
 APPLICATION_ID = 0x43616973  # "Cais"
 FORMAT = 1
 ERASE_AT_ONCE = 1000  # events of one transaction
-POSITIONS = 40  # bits of a position
 
 _SCHEMA = """
 CREATE TABLE tenant_key (tenant BLOB PRIMARY KEY, origin TEXT NOT NULL UNIQUE, public BLOB NOT NULL, sealed BLOB NOT NULL)
@@ -59,6 +60,8 @@ def _text(data: bytes) -> str:
 
 class SqliteStore:
     """A record file. One connection writes; each reading thread has its own."""
+
+    failures: tuple[type[Exception], ...] = (sqlite3.Error,)
 
     def __init__(self, path: Path) -> None:
         """Use `create` or `open`."""
@@ -127,9 +130,10 @@ class SqliteStore:
         rows = self._reader.execute("SELECT tenant, origin, public, sealed FROM tenant_key ORDER BY tenant")
         return [TenantKey(UUID(bytes=tenant), origin, public, sealed) for tenant, origin, public, sealed in rows]
 
-    def commit(self, streams: Sequence[StreamWrite], logs: Sequence[LogWrite]) -> None:
-        """Write all of it in one transaction."""
+    def commit(self, tenants: Sequence[UUID], prepare: Prepare) -> None:
+        """Write in one transaction. It begins as IMMEDIATE: from there on no other process writes."""
         with _Transaction(self._writer) as write:
+            streams, logs = prepare({tenant: self._log_head(write, tenant) for tenant in tenants})
             for stream in streams:
                 base = (self._stream_id(write, stream) << POSITIONS) + stream.first
                 write.executemany(
@@ -172,7 +176,7 @@ class SqliteStore:
             (head.size, head.frontier, head.sealed, found, stream.first),
         )
         if changed.rowcount != 1:
-            raise sqlite3.IntegrityError(f"{head.stream} is not where this process thought it was")
+            raise Displaced(f"{head.stream} is not where this process thought it was")
         return found
 
     def recover(self) -> None:
@@ -206,12 +210,28 @@ class SqliteStore:
         )
         return [StreamHead(name, size, frontier, bool(sealed)) for name, size, frontier, sealed in rows]
 
+    def free(self, tenant: UUID) -> list[StreamHead]:
+        """Return the streams that are not sealed: a file has one server, what another process wrote is left over."""
+        return [head for head in self.heads(tenant) if not head.sealed]
+
     def log_head(self, tenant: UUID) -> LogHead:
         """Return where a tenant's log stands."""
-        row = self._reader.execute("SELECT size, frontier FROM log_head WHERE tenant=?", (tenant.bytes,)).fetchone()
+        return self._log_head(self._reader, tenant)
+
+    @staticmethod
+    def _log_head(connection: sqlite3.Connection, tenant: UUID) -> LogHead:
+        row = connection.execute("SELECT size, frontier FROM log_head WHERE tenant=?", (tenant.bytes,)).fetchone()
         if row is None:
             raise UnknownTenant(str(tenant))
         return LogHead(*row)
+
+    def newest_leaf(self, tenant: UUID, stream: str) -> LogLeaf | None:
+        """Return what a tenant's log says last of a stream. The log is searched from its end: such streams are young."""
+        row = self._reader.execute(
+            "SELECT stream, size, root FROM log_leaf WHERE tenant=? AND stream=? ORDER BY position DESC LIMIT 1",
+            (tenant.bytes, stream),
+        ).fetchone()
+        return None if row is None else LogLeaf(*row)
 
     def checkpoint(self, tenant: UUID) -> str:
         """Return the newest signed checkpoint."""

@@ -1,17 +1,20 @@
-"""What a database must do for the record, and nothing more: SQLite now, PostgreSQL behind the same few methods.
+"""What a database must do for the record, and nothing more: SQLite and PostgreSQL, behind the same few methods.
 
 A store promises: *durability* – when `commit` returns, all of it survives a power cut; *atomicity* – a commit is there as a whole
-or not at all; *order* – commits become visible in the order of their calls. It never judges, hashes or signs.
+or not at all; *order* – commits become visible in the order of their calls; *one at a time* – between the moment when `commit`
+tells where a tenant's log stands and its end, no other process changes anything of that tenant. It never judges, hashes or signs.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
-from typing import Protocol
+from typing import Final, Protocol
 from uuid import UUID
 
 from msgspec import Struct
 
 from caisey_core.record.commitment import Disclosure
+
+POSITIONS: Final = 40  # bits of an event's place in its stream; the bits above are the stream's number
 
 
 class RecordUnavailable(Exception):
@@ -102,8 +105,17 @@ class LogWrite(Struct, frozen=True):
     note: str
 
 
+Prepare = Callable[[Mapping[UUID, LogHead]], tuple[Sequence[StreamWrite], Sequence[LogWrite]]]
+
+
+class Displaced(Exception):
+    """A stream is not where this process thought it was: another process wrote to it."""
+
+
 class Store(Protocol):
     """A database of records. `commit`, `add_tenant` and `recover` are called from one thread; the rest from any."""
+
+    failures: tuple[type[Exception], ...]  # what its reads raise when the database fails
 
     def add_tenant(self, key: TenantKey, note: str) -> None:
         """Keep a tenant's key and the checkpoint of its empty log, durably."""
@@ -111,8 +123,12 @@ class Store(Protocol):
     def tenants(self) -> list[TenantKey]:
         """Return all tenants' keys."""
 
-    def commit(self, streams: Sequence[StreamWrite], logs: Sequence[LogWrite]) -> None:
-        """Write all of it, durably and atomically. Raises anything when it could not; `recover` is called before the next."""
+    def commit(self, tenants: Sequence[UUID], prepare: Prepare) -> None:
+        """Lock the tenants' logs, tell `prepare` where they stand, and write what it returns, durably and atomically.
+
+        `prepare` may read from the store. Raises anything when it could not be done (Displaced: a stream is sealed or
+        elsewhere); `recover` is called before the next.
+        """
 
     def recover(self) -> None:
         """Make the store writable again after a failed commit, and prove it by a durable write. Raises if it is not."""
@@ -123,8 +139,14 @@ class Store(Protocol):
     def head(self, tenant: UUID, stream: str) -> StreamHead | None:
         """Return where a stream stands, or None if it was never written."""
 
+    def newest_leaf(self, tenant: UUID, stream: str) -> LogLeaf | None:
+        """Return what a tenant's log says last of a stream, or None if it says nothing."""
+
     def heads(self, tenant: UUID) -> list[StreamHead]:
         """Return all streams of a tenant in the order of their birth."""
+
+    def free(self, tenant: UUID) -> list[StreamHead]:
+        """Return the streams that are not sealed and that no other living process writes, in the order of their birth."""
 
     def log_head(self, tenant: UUID) -> LogHead:
         """Return where a tenant's log stands."""

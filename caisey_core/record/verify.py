@@ -10,13 +10,23 @@ from msgspec import Struct
 from caisey_core.record import checkpoint as notes
 from caisey_core.record.commitment import holds
 from caisey_core.record.merkle import Frontier, consistency_proof, leaf_hash, verify_consistency
-from caisey_core.record.store import Recorded, Store, StreamHead, TenantKey, Unreadable
+from caisey_core.record.store import LogHead, Recorded, Store, StreamHead, TenantKey, Unreadable
 
 READ_AT_ONCE = 1000
 Claims = dict[str, list[tuple[int, bytes]]]
 Commitments = Callable[[bytes], Sequence[tuple[bytes, int, int]]]  # an event's bytes -> (root, lines, size) of its contents
 
-__all__ = ["Broken", "Log", "events_of", "remembered_holds", "roots_at", "verify_log", "verify_stream"]
+__all__ = [
+    "Broken",
+    "Log",
+    "events_of",
+    "remembered_holds",
+    "roots_at",
+    "signed_log",
+    "signed_stream",
+    "verify_log",
+    "verify_stream",
+]
 
 
 class Broken(Exception):
@@ -35,6 +45,33 @@ class Log(Struct, frozen=True):
     root: bytes
     checkpoints: int
     claims: Claims
+
+
+def signed_log(store: Store, key: TenantKey, head: LogHead) -> Frontier:
+    """Return the frontier of a log that ends where the tenant's key signed; whoever appends to it vouches for all of it.
+
+    Raises Broken.
+    """
+    try:
+        frontier = Frontier.decode(head.size, head.frontier)
+        checkpoint = notes.verify(store.checkpoint(key.tenant), key.origin, key.public)
+    except (ValueError, TypeError, AttributeError) as error:
+        raise Broken(f"the end of the tenant's log does not hold: {error}") from error
+    if (checkpoint.size, checkpoint.root) != (frontier.size, frontier.root):
+        raise Broken("the tenant's log does not end where its key signed")
+    return frontier
+
+
+def signed_stream(store: Store, tenant: UUID, stream: str) -> StreamHead | None:
+    """Return where a stream stands if the tenant's log says the same; None if neither knows it. Raises Broken."""
+    head, leaf = store.head(tenant, stream), store.newest_leaf(tenant, stream)
+    try:
+        frontier = Frontier.decode(head.size, head.frontier) if head is not None else Frontier()
+    except (ValueError, TypeError, AttributeError) as error:
+        raise Broken("the stream's head does not hold", stream) from error
+    if (frontier.size, frontier.root) != ((leaf.size, leaf.root) if leaf is not None else (0, Frontier().root)):
+        raise Broken("the stream does not end where the tenant's log says", stream, frontier.size)
+    return head
 
 
 def verify_log(store: Store, key: TenantKey) -> Log:

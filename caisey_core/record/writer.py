@@ -5,12 +5,16 @@ tenant. Whoever waits is released when the store says that it is durable, all to
 so that a gated command does not queue behind it. A crash before the store's commit loses only what nobody was told; a crash
 after it is the same as no crash. Positions are given on arrival; if a commit fails, everything after it fails too, and the
 streams are read again from the store before anything new is taken.
+
+Several processes may write one tenant's log. Each commit is made where the log stands once the store has locked it; who finds
+it moved goes on from there if the tenant's key signed that place, and never from anything else. A stream has one writer (the
+store refuses a second one's events), except for those that are appended to as shared: their places are given under the lock.
 """
 
 import asyncio
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import TypeVar
@@ -30,18 +34,22 @@ from caisey_core.record.store import (
     Recorded,
     RecordUnavailable,
     Store,
+    StoreTrouble,
     StreamHead,
     StreamSealed,
     StreamWrite,
     TenantKey,
     UnknownTenant,
 )
+from caisey_core.record.verify import Broken, signed_log, signed_stream
 
 T = TypeVar("T")
 
 LINGER_SECONDS = 0.005
 TRY_AGAIN_SECONDS = 1.0
 LARGEST_GROUP = 8 << 20  # bytes of one commit
+
+_CHANGED = "The record was changed by somebody who is not Caisey ({what}). Find the place with caisey verify; restore a backup."
 
 
 class Entry(Struct, frozen=True):
@@ -55,7 +63,7 @@ class Ticket(Struct, frozen=True):
     """Where the first of the entries stands, and the moment when all of them are durable (or RecordUnavailable)."""
 
     first: int
-    durable: asyncio.Future[None]
+    durable: asyncio.Future[int]
 
 
 @dataclass(slots=True)
@@ -64,7 +72,9 @@ class _Stream:
     name: str
     size: int = 0  # the loop's: including what is on its way
     sealed: bool = False
+    shared: bool = False  # other processes append to it as well
     durable: Frontier = field(default_factory=Frontier)  # the writer thread's
+    moves: int = -1  # the writer thread's, of a shared stream: which move of the log by others `durable` goes with
 
 
 @dataclass(slots=True)
@@ -72,17 +82,26 @@ class _Pending:
     stream: _Stream
     entries: Sequence[Entry]
     leaves: Sequence[bytes]
-    durable: asyncio.Future[None]
+    durable: asyncio.Future[int]
     seal: bool
     weight: int
+    first: int = 0
 
 
 @dataclass(slots=True)
 class _Log:
     key: Ed25519PrivateKey
-    origin: str
-    public: bytes
+    kept: TenantKey
     frontier: Frontier
+    moves: int = 0  # how often another process was found to have moved it
+
+
+@dataclass(slots=True)
+class _Growth:
+    """What one commit adds to a stream."""
+
+    pending: list[_Pending] = field(default_factory=list)
+    frontier: Frontier = field(default_factory=Frontier)
 
 
 class Record:
@@ -108,12 +127,19 @@ class Record:
         self._thread = threading.Thread(target=self._work, name="record writer", daemon=True)
 
     async def start(self) -> None:
-        """Load the tenants' keys and begin to write. Raises KeyTrouble if the master key does not fit."""
+        """Load the tenants' keys and begin to write.
+
+        Raises KeyTrouble if the master key does not fit, StoreTrouble for a log that ends where the tenant's key did not sign.
+        """
         self._loop = asyncio.get_running_loop()
         for key in self._store.tenants():
-            head = self._store.log_head(key.tenant)
             private = unseal_signing_key(self._master, key.tenant, key.sealed)
-            self._logs[key.tenant] = _Log(private, key.origin, key.public, Frontier.decode(head.size, head.frontier))
+            try:
+                with self._store.snapshot():
+                    frontier = signed_log(self._store, key, self._store.log_head(key.tenant))
+            except Broken as error:
+                raise StoreTrouble(_CHANGED.format(what=f"{key.origin}: {error}")) from error
+            self._logs[key.tenant] = _Log(private, key, frontier)
         self._thread.start()
 
     async def close(self) -> None:
@@ -131,8 +157,9 @@ class Record:
         public = private.public_key().public_bytes_raw()
         frontier = Frontier()
         note = notes.sign(notes.Checkpoint(origin, 0, frontier.root), private)
-        self._store.add_tenant(TenantKey(tenant, origin, public, sealed), note)
-        self._logs[tenant] = _Log(private, origin, public, frontier)
+        kept = TenantKey(tenant, origin, public, sealed)
+        self._store.add_tenant(kept, note)
+        self._logs[tenant] = _Log(private, kept, frontier)
 
     def tenants(self) -> list[UUID]:
         """Return the tenants that have a record here."""
@@ -141,7 +168,7 @@ class Record:
     def vkey(self, tenant: UUID) -> str:
         """Return the tenant's public key as a C2SP verifier key."""
         log = self._log(tenant)
-        return notes.vkey(log.origin, log.public)
+        return notes.vkey(log.kept.origin, log.kept.public)
 
     def _log(self, tenant: UUID) -> _Log:
         try:
@@ -159,13 +186,18 @@ class Record:
         """Return durable events of a stream from `start` on."""
         return await self._read(self._store.read, tenant, stream, start, limit)
 
+    async def size(self, tenant: UUID, stream: str) -> int:
+        """Return how many events of a stream are durable, whoever wrote them."""
+        head = await self._read(self._store.head, tenant, stream)
+        return head.size if head is not None else 0
+
     async def streams(self, tenant: UUID) -> list[StreamHead]:
         """Return all streams of a tenant."""
         return await self._read(self._store.heads, tenant)
 
     async def open_streams(self, tenant: UUID) -> list[StreamHead]:
-        """Return the streams that are not sealed."""
-        return [head for head in await self.streams(tenant) if not head.sealed]
+        """Return the streams that are not sealed and that no other living process writes: those that may be taken up."""
+        return await self._read(self._store.free, tenant)
 
     async def in_reader(self, work: Callable[[Store], T]) -> T:
         """Run longer reading work in a reader thread; all that it reads is of one moment."""
@@ -186,14 +218,25 @@ class Record:
     # --- appending ---------------------------------------------------------------------------------------------------
 
     async def open_stream(self, tenant: UUID, stream: str) -> int:
-        """Prepare to append to a stream that exists and return its size; once is enough while the process lives."""
+        """Prepare to append to a stream that exists and return its size; once is enough while the process lives.
+
+        Raises StoreTrouble for a stream that is not where the tenant's log says.
+        """
         found = self._streams.get((tenant, stream))
         if found is None:
-            head = await self._read(self._store.head, tenant, stream)
+            try:
+                head = await self._read(self._standing, tenant, stream)
+            except Broken as error:
+                raise StoreTrouble(_CHANGED.format(what=error)) from error
             found = self._streams.setdefault((tenant, stream), _Stream(tenant, stream))
             if head is not None and found.size == 0:
                 self._set(found, head)
         return found.size
+
+    def _standing(self, tenant: UUID, stream: str) -> StreamHead | None:
+        """Return where a stream stands, if that is where the tenant's log says; what nobody signed is not continued."""
+        with self._store.snapshot():
+            return signed_stream(self._store, tenant, stream)
 
     @staticmethod
     def _set(stream: _Stream, head: StreamHead) -> None:
@@ -206,6 +249,24 @@ class Record:
         A stream begins with its first append; one that exists must have been opened once, otherwise its ticket fails.
         Raises RecordUnavailable while the record is held, StreamSealed, UnknownTenant.
         """
+        found = self._writable(tenant, stream)
+        if found.shared:
+            raise ValueError(f"{stream} is shared: its places are given by append_shared")
+        first = found.size
+        found.size += len(entries)
+        found.sealed = seal
+        return Ticket(first, self._enqueue(found, entries, urgent=urgent, seal=seal))
+
+    async def append_shared(self, tenant: UUID, stream: str, entries: Sequence[Entry]) -> int:
+        """Append to a stream that several processes write; return, once all is durable, where the first of the entries stands.
+
+        Raises RecordUnavailable, UnknownTenant.
+        """
+        found = self._writable(tenant, stream)
+        found.shared = True
+        return await self._enqueue(found, entries, urgent=True, seal=False)
+
+    def _writable(self, tenant: UUID, stream: str) -> _Stream:
         if self.held or self._failing or self._stop:
             raise RecordUnavailable("the record cannot be written now")
         self._log(tenant)
@@ -214,9 +275,9 @@ class Record:
             found = self._streams[tenant, stream] = _Stream(tenant, stream)
         if found.sealed:
             raise StreamSealed(stream)
-        first = found.size
-        found.size += len(entries)
-        found.sealed = seal
+        return found
+
+    def _enqueue(self, stream: _Stream, entries: Sequence[Entry], *, urgent: bool, seal: bool) -> asyncio.Future[int]:
         weight, leaves = 0, []
         for entry in entries:
             leaves.append(leaf_hash(entry.event))
@@ -224,15 +285,15 @@ class Record:
             if entry.disclosure is not None:
                 for text in entry.disclosure.texts:
                     weight += len(text)
-        future: asyncio.Future[None] = self._loop.create_future()
-        pending = _Pending(found, entries, leaves, future, seal, weight)
+        future: asyncio.Future[int] = self._loop.create_future()
+        pending = _Pending(stream, entries, leaves, future, seal, weight)
         self.backlog_bytes += weight
         with self._wake:
             self._waiting.append(pending)
             if urgent or len(self._waiting) == 1:
                 self._urgent = self._urgent or urgent
                 self._wake.notify()
-        return Ticket(first, future)
+        return future
 
     async def drained(self, below_bytes: int) -> None:
         """Return once less than this waits to be written, or the record is held."""
@@ -279,33 +340,57 @@ class Record:
 
     def _commit(self, group: list[_Pending]) -> None:
         """Write a group. Frontiers become the streams' own only after the store has it."""
-        grown: dict[int, tuple[_Stream, Frontier, list[tuple[bytes, Disclosure | None]], bool]] = {}
+        grown: dict[int, tuple[_Stream, _Growth]] = {}
         for pending in group:
-            stream = pending.stream
-            frontier, events, sealed = grown.setdefault(id(stream), (stream, stream.durable.copy(), [], False))[1:]
-            for leaf in pending.leaves:
-                frontier.append(leaf)
-            events.extend((entry.event, entry.disclosure) for entry in pending.entries)
-            grown[id(stream)] = (stream, frontier, events, sealed or pending.seal)
+            grown.setdefault(id(pending.stream), (pending.stream, _Growth()))[1].pending.append(pending)
+        logs: list[tuple[_Log, Frontier]] = []
+        tenants = sorted({stream.tenant for stream, _ in grown.values()})
+        self._store.commit(tenants, lambda heads: self._prepare(list(grown.values()), heads, logs))
+        for stream, growth in grown.values():
+            stream.durable = growth.frontier
+        for log, frontier in logs:
+            log.frontier = frontier
+
+    def _prepare(
+        self, grown: Sequence[tuple[_Stream, _Growth]], heads: Mapping[UUID, LogHead], logs: list[tuple[_Log, Frontier]]
+    ) -> tuple[list[StreamWrite], list[LogWrite]]:
+        """Say what to write where the logs stand; the store holds them still. `logs` gets their frontiers afterwards."""
+        for tenant, head in heads.items():
+            log = self._logs[tenant]
+            if (head.size, head.frontier) != (log.frontier.size, log.frontier.encode()):
+                log.frontier = signed_log(self._store, log.kept, head)
+                log.moves += 1
         writes, leaves = [], dict[UUID, list[LogLeaf]]()
-        for stream, frontier, events, sealed in grown.values():
-            head = StreamHead(stream.name, frontier.size, frontier.encode(), sealed)
-            writes.append(StreamWrite(stream.tenant, stream.durable.size, events, head))
+        for stream, growth in grown:
+            self._catch_up(stream)
+            growth.frontier = frontier = stream.durable.copy()
+            events: list[tuple[bytes, Disclosure | None]] = []
+            for pending in growth.pending:
+                pending.first = frontier.size
+                for leaf in pending.leaves:
+                    frontier.append(leaf)
+                events.extend((entry.event, entry.disclosure) for entry in pending.entries)
+            head_then = StreamHead(stream.name, frontier.size, frontier.encode(), any(one.seal for one in growth.pending))
+            writes.append(StreamWrite(stream.tenant, stream.durable.size, events, head_then))
             leaves.setdefault(stream.tenant, []).append(LogLeaf(stream.name, frontier.size, frontier.root))
-        logs, log_frontiers = [], []
+        log_writes = []
         for tenant, added in leaves.items():
             log = self._logs[tenant]
             frontier = log.frontier.copy()
             for one in added:
                 frontier.append(leaf_hash(one.data()))
-            note = notes.sign(notes.Checkpoint(log.origin, frontier.size, frontier.root), log.key)
-            logs.append(LogWrite(tenant, log.frontier.size, added, LogHead(frontier.size, frontier.encode()), note))
-            log_frontiers.append((log, frontier))
-        self._store.commit(writes, logs)
-        for stream, frontier, _, _ in grown.values():
-            stream.durable = frontier
-        for log, frontier in log_frontiers:
-            log.frontier = frontier
+            note = notes.sign(notes.Checkpoint(log.kept.origin, frontier.size, frontier.root), log.key)
+            log_writes.append(LogWrite(tenant, log.frontier.size, added, LogHead(frontier.size, frontier.encode()), note))
+            logs.append((log, frontier))
+        return writes, log_writes
+
+    def _catch_up(self, stream: _Stream) -> None:
+        """Read a shared stream again if others wrote to the log since it was read; under the lock."""
+        moves = self._logs[stream.tenant].moves
+        if stream.shared and stream.moves != moves:
+            head = signed_stream(self._store, stream.tenant, stream.name)
+            stream.durable = Frontier.decode(head.size, head.frontier) if head is not None else Frontier()
+            stream.moves = moves
 
     def _recover(self) -> bool:
         """Wait until the store can be written and everyone was told, read all heads anew; False when the server stops."""
@@ -318,8 +403,12 @@ class Record:
                     continue
             try:
                 self._store.recover()
-                heads = {name: self._store.head(*name) for name in list(self._streams)}
-                logs = {tenant: self._store.log_head(tenant) for tenant in self._logs}
+                with self._store.snapshot():
+                    heads = {name: self._head_again(stream) for name, stream in list(self._streams.items())}
+                    logs = {
+                        tenant: signed_log(self._store, log.kept, self._store.log_head(tenant))
+                        for tenant, log in self._logs.items()
+                    }
             except Exception:  # noqa: S112 - still failing: whoever asks is told so by `held`
                 continue
             told = threading.Event()
@@ -329,13 +418,20 @@ class Record:
                     return False
             return True
 
+    def _head_again(self, stream: _Stream) -> StreamHead | None:
+        head = self._store.head(stream.tenant, stream.name)
+        known = (stream.durable.size, stream.durable.encode())
+        if head is not None and (head.sealed or (head.size, head.frontier) == known):
+            return head  # nothing of it was signed by anybody else, or nothing will be
+        return signed_stream(self._store, stream.tenant, stream.name)
+
     # --- back on the loop --------------------------------------------------------------------------------------------
 
     def _written(self, group: list[_Pending]) -> None:
         for pending in group:
             self.backlog_bytes -= pending.weight
             if not pending.durable.done():
-                pending.durable.set_result(None)
+                pending.durable.set_result(pending.first)
         self._drained.set()
 
     def _failed(self, group: list[_Pending], error: Exception) -> None:
@@ -356,13 +452,14 @@ class Record:
             told()
 
     def _resume(
-        self, heads: dict[tuple[UUID, str], StreamHead | None], logs: dict[UUID, LogHead], told: threading.Event
+        self, heads: dict[tuple[UUID, str], StreamHead | None], logs: dict[UUID, Frontier], told: threading.Event
     ) -> None:
         for name, stream in self._streams.items():
             head = heads.get(name)
             self._set(stream, head if head is not None else StreamHead(stream.name, 0, b"", sealed=False))
-        for tenant, head_of_log in logs.items():
-            self._logs[tenant].frontier = Frontier.decode(head_of_log.size, head_of_log.frontier)
+        for tenant, frontier in logs.items():
+            self._logs[tenant].frontier = frontier
+            self._logs[tenant].moves += 1
         self.held = False
         told.set()
         for resumed in self.on_resumed:

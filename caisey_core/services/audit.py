@@ -40,7 +40,7 @@ class Logged(Struct, frozen=True):
 async def entries(house: House, member: Member, wanted: AuditFilter, before: int | None = None) -> AsyncIterator[Logged]:
     """Yield the entries that fit, newest first, from the one before a position on. The caller checked the permission."""
     words = wanted.q.lower().split()
-    size = await house.record.open_stream(member.tenant, AUDIT)
+    size = await house.record.size(member.tenant, AUDIT)
     end = size if before is None else max(0, min(before, size))
     names = {row.id: row.name for row in await house.catalogue.members.list(member.tenant)}
     names |= {client.id: client.name for client in await house.catalogue.clients.list(member.tenant)}

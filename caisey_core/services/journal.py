@@ -180,7 +180,7 @@ class Journal:
             ticket.durable.add_done_callback(lambda done: self._written(session, event, ticket.first, done))
         return ticket
 
-    def _written(self, session: OpenSession, event: SessionEvent, position: int, done: asyncio.Future[None]) -> None:
+    def _written(self, session: OpenSession, event: SessionEvent, position: int, done: asyncio.Future[int]) -> None:
         if done.cancelled() or done.exception() is not None:
             return
         for heard in self.heard:
@@ -239,7 +239,7 @@ class Journal:
 
     async def open_audit(self, tenant: UUID) -> None:
         """Prepare to append to a tenant's audit log that exists."""
-        size = await self._record.open_stream(tenant, AUDIT)
+        size = await self._record.size(tenant, AUDIT)
         now, mono = self._clock.now(), self._clock.mono()
         base = mono
         if size:
@@ -256,10 +256,9 @@ class Journal:
         stamped = [replace(event, at=now, mono=mono) for event in events]
         given = [*disclosures, *(None for _ in events[len(disclosures) :])]
         try:
-            ticket = self._record.append(
+            await self._record.append_shared(
                 tenant, AUDIT, [Entry(e.encode(event), said) for event, said in zip(stamped, given, strict=True)]
             )
-            await ticket.durable
         except RecordUnavailable:
             log.error("the audit log could not be written", tenant=str(tenant))
             return HELD

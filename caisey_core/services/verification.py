@@ -5,7 +5,6 @@ Used by `caisey verify` on a whole data folder and by the review page on one ses
 
 import contextlib
 import hashlib
-import sqlite3
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -21,12 +20,13 @@ from caisey_core.domain import events as e
 from caisey_core.domain.refused import Refused
 from caisey_core.domain.session import Session, decide, evolve
 from caisey_core.record import checkpoint as notes
-from caisey_core.record.sqlite import SqliteStore
 from caisey_core.record.store import Recorded, Store, StreamHead, TenantKey, UnknownTenant, Unreadable
+from caisey_core.record.stores import open_store
 from caisey_core.record.verify import Broken, Log, events_of, roots_at, verify_log, verify_stream
 from caisey_core.record.writer import Record
 
 AUDIT = "audit"
+_NONSENSE: tuple[type[Exception], ...] = (msgspec.DecodeError, ValueError, TypeError, OverflowError)  # in a damaged record
 __all__ = ["Verdict", "verify_folder", "verify_session"]
 
 
@@ -363,7 +363,7 @@ def verify_session_in(store: Store, tenant: UUID, session: UUID) -> Verdict:
         raise UnknownTenant(str(tenant)) from None
     except Broken as broken:
         return Verdict(ok=False, proved=(), broken=f"{broken}{_when(store, tenant, broken)}")
-    except (sqlite3.Error, msgspec.DecodeError, ValueError, TypeError) as error:
+    except store.failures + _NONSENSE as error:
         return Verdict(ok=False, proved=(), broken=f"{stream}: the record cannot be read ({error})")
     return Verdict(ok=True, proved=check.proved(), sentence=check.sentence())
 
@@ -379,7 +379,7 @@ def verify_audit_in(store: Store, tenant: UUID) -> Verdict:
         count = verify_stream(store, key, head, log, commitments, lambda _: None)
     except Broken as broken:
         return Verdict(ok=False, proved=(), broken=f"{broken}{_when(store, tenant, broken)}")
-    except (sqlite3.Error, msgspec.DecodeError, ValueError, TypeError) as error:
+    except store.failures + _NONSENSE as error:
         return Verdict(ok=False, proved=(), broken=f"{AUDIT}: the record cannot be read ({error})")
     proved = (f"Every one of {count} entries is where it was written, under roots that the tenant's key signed.",)
     return Verdict(ok=True, proved=proved, sentence=f"Verified: {count} entries, {log.checkpoints} signed checkpoints")
@@ -395,9 +395,9 @@ async def verify_session(record: Record, tenant: UUID, session: UUID) -> Verdict
     return await record.in_reader(lambda store: verify_session_in(store, tenant, session))
 
 
-def verify_folder(data: Path) -> Verdict:
-    """Check everything in a data folder, also while its server runs. Raises StoreTrouble if there is no record."""
-    store = SqliteStore.open(data / "record.db")
+def verify_folder(data: Path, database: str = "") -> Verdict:
+    """Check everything in a data folder and its database, also while it is served. Raises StoreTrouble if there is no record."""
+    store = open_store(data, database)
     try:
         with store.snapshot():
             return _everything(store)
@@ -419,7 +419,7 @@ def _everything(store: Store) -> Verdict:
         proved.append("Nothing lies in the record that no tenant, stream or position accounts for.")
     except Broken as broken:
         return Verdict(ok=False, proved=tuple(proved), broken=str(broken))
-    except (sqlite3.Error, msgspec.DecodeError, ValueError, TypeError, OverflowError) as error:
+    except store.failures + _NONSENSE as error:
         return Verdict(ok=False, proved=tuple(proved), broken=f"the record cannot be read ({error})")
     return Verdict(ok=True, proved=tuple(proved), sentence="Verified", doubted=tuple(doubted))
 

@@ -3,21 +3,29 @@
 import contextlib
 import re
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from databases import both
 from doors import Browser, Server, caisey
+
+
+def at(database: str) -> tuple[str, ...]:
+    """Return the option for a database."""
+    return ("--database", database) if database else ()
+
 
 PASSWORD = "a lamp under the stairs"
 
 
 @pytest.fixture
-def made(tmp_path: Path) -> Iterator[tuple[Server, str]]:
+def made(tmp_path: Path, new_database: Callable[[], str]) -> Iterator[tuple[Server, str]]:
     """A new installation, and the admin's link."""
     data = tmp_path / "data"
     init = caisey(
-        "init", "--data", str(data), "--tenant", "Acme MSP", "--admin-name", "Ann", "--admin-email", "ann@acme.example"
+        *("init", "--data", str(data), "--tenant", "Acme MSP", "--admin-name", "Ann", "--admin-email", "ann@acme.example"),
+        *at(new_database()),
     )
     assert init.returncode == 0, init.stderr
     link = re.search(r"http://\S+", init.stdout)
@@ -29,6 +37,7 @@ def made(tmp_path: Path) -> Iterator[tuple[Server, str]]:
     assert server.stop() == 0
 
 
+@both
 def test_the_first_admin_signs_in_and_comes_back_with_a_password(made: tuple[Server, str]) -> None:
     """The link works once and asks for a click; a password is chosen; the next sign-in uses it; the record says so."""
     server, link = made
@@ -72,6 +81,7 @@ def test_the_first_admin_signs_in_and_comes_back_with_a_password(made: tuple[Ser
             assert PASSWORD.encode() not in path.read_bytes(), path
 
 
+@both
 def test_guessing_is_slowed_down_and_says_nothing(made: tuple[Server, str]) -> None:
     """Known or unknown, the words are the same; after some tries one has to wait, with Retry-After."""
     server, _ = made
@@ -94,6 +104,7 @@ def test_guessing_is_slowed_down_and_says_nothing(made: tuple[Server, str]) -> N
     assert said[5][2] is not None
 
 
+@both
 def test_members_are_added_by_link(made: tuple[Server, str]) -> None:
     """The admin adds a technician, who signs in by the link; a wrong form keeps what was typed; another link can be made."""
     server, link = made
@@ -174,6 +185,7 @@ def test_databases_that_cannot_be_used(tmp_path: Path) -> None:
     assert "not sealed by this master key" in serving()
 
 
+@both
 def test_a_port_that_is_taken(made: tuple[Server, str]) -> None:
     """It is said in words."""
     server, _ = made

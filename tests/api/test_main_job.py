@@ -3,7 +3,10 @@
 import hashlib
 import time
 
+from databases import both
 from doors import Caisey, until
+
+pytestmark = both
 
 
 def test_the_whole_job(caisey: Caisey) -> None:

@@ -21,6 +21,7 @@ from figures import Row, table
 NAMES = (
     "gate",
     "throughput",
+    "throughput_postgres",
     "command",
     "terminal",
     "bulk",

@@ -7,6 +7,7 @@ streams' trees, the tenant's log and the signed checkpoint. 100 events of 10 ses
 import asyncio
 import sqlite3
 import time
+from collections.abc import AsyncGenerator
 from pathlib import Path
 from uuid import uuid4
 
@@ -17,6 +18,7 @@ from caisey_core.domain import events as e
 from caisey_core.domain.events import Actor
 from caisey_core.record.keys import MasterKey
 from caisey_core.record.sqlite import SqliteStore
+from caisey_core.record.store import Store
 from caisey_core.record.writer import Entry, Record
 from caisey_core.services.journal import words
 
@@ -36,18 +38,36 @@ def _entry(number: int) -> Entry:
     return Entry(e.encode(event), said.disclosure)
 
 
-async def _measure(folder: Path) -> list[Row]:
-    SqliteStore.create(folder / "record.db").close()
-    record = Record(SqliteStore.open(folder / "record.db"), MasterKey.create(folder / "master.key"))
+def event_size() -> int:
+    """Return how many bytes the reference writes for an event."""
+    return len(_entry(1).event) + len(TEXT)
+
+
+async def busy_record(store: Store, master: MasterKey) -> AsyncGenerator[float, None]:
+    """Write round after round and say how many events were durable in a second."""
+    record = Record(store, master)
     await record.start()
     tenant = uuid4()
     await record.create_tenant(tenant, "bench")
+    try:
+        while True:
+            begun = time.perf_counter()
+            await asyncio.gather(*(_session(record, tenant, number) for number in range(SESSIONS)))
+            yield GROUPS * GROUP / (time.perf_counter() - begun)
+    finally:
+        await record.close()
+
+
+async def _measure(folder: Path) -> list[Row]:
+    SqliteStore.create(folder / "record.db").close()
     raw = sqlite3.connect(folder / "raw.db", isolation_level=None)
     raw.executescript(
         "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; CREATE TABLE event (id INTEGER PRIMARY KEY, bytes BLOB);"
     )
-    size = len(_entry(1).event) + len(TEXT)
-    ours, reference = [], []
+    size = event_size()
+    ours: list[float] = []
+    reference: list[float] = []
+    busy = busy_record(SqliteStore.open(folder / "record.db"), MasterKey.create(folder / "master.key"))
     for _ in range(ROUNDS):
         begun = time.perf_counter()
         for _ in range(GROUPS):
@@ -55,11 +75,9 @@ async def _measure(folder: Path) -> list[Row]:
             raw.executemany("INSERT INTO event (bytes) VALUES (?)", ((bytes(size),) for _ in range(GROUP)))
             raw.execute("COMMIT")
         reference.append(GROUPS * GROUP / (time.perf_counter() - begun))
-        begun = time.perf_counter()
-        await asyncio.gather(*(_session(record, tenant, number) for number in range(SESSIONS)))
-        ours.append(GROUPS * GROUP / (time.perf_counter() - begun))
+        ours.append(await anext(busy))
     raw.close()
-    await record.close()
+    await busy.aclose()
     return [
         Row(
             what="durable events per second",

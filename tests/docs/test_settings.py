@@ -5,7 +5,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from caisey_core.config import Config, ConfigError, load
+from caisey_core.config import Config, ConfigError, load, write
 
 GIVEN = {
     "deployment": "help.example.com",
@@ -20,6 +20,7 @@ GIVEN = {
     "witness_seconds": "60",
     "trusted_proxies": "127.0.0.1, 10.0.0.0/8",
     "demonstration": "true",
+    "database": "postgresql://caisey:secret@db.example.com/caisey",
 }
 
 
@@ -41,3 +42,20 @@ def test_a_wrong_setting_is_named(tmp_path: Path) -> None:
         (tmp_path / "caisey.toml").write_text(text)
         with pytest.raises(ConfigError, match=name):
             load(tmp_path, {})
+
+
+def test_a_database_is_an_address_and_its_password_stays_in_the_environment(tmp_path: Path) -> None:
+    """What came by the environment is written without its password; what was given is written as it is."""
+    given = "postgresql://caisey:secret@db.example.com:5433/caisey?sslmode=require"
+    write(tmp_path, Config(database=given), {"CAISEY_DATABASE": given})
+    assert load(tmp_path, {}).database == "postgresql://caisey@db.example.com:5433/caisey?sslmode=require"
+    assert load(tmp_path, {"CAISEY_DATABASE": given}).database == given
+    socket = "postgresql:///caisey?host=/run/postgresql&password=secret"
+    write(tmp_path, Config(database=socket), {"CAISEY_DATABASE": socket})
+    assert load(tmp_path, {}).database == "postgresql:///caisey?host=/run/postgresql"
+    write(tmp_path, Config(database=given), {})
+    assert load(tmp_path, {}).database == given
+    (tmp_path / "caisey.toml").write_text('database = "mysql://db.example.com/caisey"\n')
+    with pytest.raises(ConfigError, match="postgresql://") as told:
+        load(tmp_path, {})
+    assert "mysql" not in str(told.value)

@@ -5,9 +5,11 @@ import os
 import random
 import signal
 import threading
+from collections.abc import Callable
 from pathlib import Path
 
 import httpx2
+from databases import both
 from doors import Caisey, until
 
 ROUNDS = 20
@@ -20,9 +22,10 @@ def kill_server_only(caisey: Caisey) -> None:
     caisey.process.wait()
 
 
-def test_nothing_acknowledged_is_lost(tmp_path: Path) -> None:
+@both
+def test_nothing_acknowledged_is_lost(tmp_path: Path, new_database: Callable[[], str]) -> None:
     """Twenty times at random moments of a running load."""
-    caisey = Caisey(tmp_path / "data")
+    caisey = Caisey(tmp_path / "data", new_database())
     caisey.start()
     dice = random.Random(7)
     session = caisey.active()

@@ -1,16 +1,22 @@
 """A data folder in which real work was done: what the verdict is about."""
 
+import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+
+sys.path.insert(0, str(Path(__file__).parent))
+
 from doors import running, until
+from places import Place
 
 
 @pytest.fixture(scope="session")
-def worked(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder of a stopped installation: a finished session with commands and files, a denied and a revoked one."""
-    data = tmp_path_factory.mktemp("worked") / "data"
-    with running(data) as caisey:
+def worked(tmp_path_factory: pytest.TempPathFactory, new_database: Callable[[], str]) -> Place:
+    """A stopped installation: a finished session with commands and files, a denied and a revoked one."""
+    data, database = tmp_path_factory.mktemp("worked") / "data", new_database()
+    with running(data, database) as caisey:
         tom = caisey.people["tom"]
         session = caisey.active()
         caisey.run(session, "printf 'one\\ntwo\\n'; uname")
@@ -34,4 +40,10 @@ def worked(tmp_path_factory: pytest.TempPathFactory) -> Path:
         for over in (denied, revoked):
             until(lambda over=over: tom.get(f"/sessions/{over}/card")["sealed"], "the seal")  # type: ignore[misc]
         caisey.stop()
-    return data
+    return Place(data, database)
+
+
+@pytest.fixture
+def place(tmp_path: Path, new_database: Callable[[], str]) -> Place:
+    """Where a record can begin."""
+    return Place(tmp_path, new_database())

@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from places import Place
 
 from caisey_core.record import checkpoint as notes
 from caisey_core.record.merkle import consistency_proof, inclusion_proofs, leaf_hash
-from caisey_core.record.sqlite import SqliteStore
 
 Ask = Callable[[Any], str]
 
@@ -40,9 +40,9 @@ def ask(tmp_path_factory: pytest.TempPathFactory) -> Ask:
 
 
 @pytest.fixture(scope="module")
-def question(worked: Path) -> dict[str, Any]:
+def question(worked: Place) -> dict[str, Any]:
     """All leaves of a real tenant's log with their proofs, and all its checkpoints with theirs."""
-    store = SqliteStore.open(worked / "record.db")
+    store = worked.open()
     (key,) = store.tenants()
     datas = [leaf.data() for leaf in store.log_leaves(key.tenant, 0, 10**6)]
     signed = [note for size, note in store.checkpoints(key.tenant) if size]

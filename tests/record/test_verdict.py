@@ -4,44 +4,43 @@ What it cannot have is the device's key. Each forgery is a new record with perfe
 """
 
 from collections.abc import Awaitable, Callable
-from pathlib import Path
 from uuid import UUID, uuid4
 
 import msgspec
 import pytest
+from databases import both
 from forgeries import FORGERIES, Row, entry, rows_of
 from msgspec.structs import replace
+from places import MASTER, Place
 
 from caisey_core.domain import events as e
 from caisey_core.record.commitment import commit
-from caisey_core.record.keys import MasterKey
-from caisey_core.record.sqlite import SqliteStore
 from caisey_core.record.writer import Entry, Record
-from caisey_core.services.verification import Verdict, verify_folder
+from caisey_core.services.verification import Verdict
 
+pytestmark = both
 Forge = Callable[[Callable[[list[Row]], list[Row]]], Awaitable[Verdict]]
 
 
 @pytest.fixture
-def forge(worked: Path, tmp_path: Path) -> Forge:
+def forge(worked: Place, place: Place) -> Forge:
     """Write the finished session anew, changed, into a record with a key of its own, and return the verdict."""
 
     async def write(change: Callable[[list[Row]], list[Row]]) -> Verdict:
-        store = SqliteStore.open(worked / "record.db")
+        store = worked.open()
         (key,) = store.tenants()
         streams = [head.stream for head in store.heads(key.tenant) if head.stream != "audit"]
         finished = next(s for s in streams if any(isinstance(x, e.SessionCompleted) for x, _ in rows_of(store, key.tenant, s)))
         audit, session = rows_of(store, key.tenant, "audit"), rows_of(store, key.tenant, finished)
         store.close()
-        (tmp_path / "record.db").unlink(missing_ok=True)
-        record = Record(SqliteStore.create(tmp_path / "record.db"), MasterKey(bytes(32)))
+        record = Record(place.create(), MASTER)
         await record.start()
         await record.create_tenant(key.tenant, key.origin)
         record.append(key.tenant, "audit", [entry(*row) for row in audit])
         changed = change(session)
         await record.append(key.tenant, finished, [entry(*row) for row in changed], seal=True).durable
         await record.close()
-        return verify_folder(tmp_path)
+        return place.verdict()
 
     return write
 
@@ -51,6 +50,7 @@ async def test_the_honest_record_holds(forge: Forge) -> None:
     verdict = await forge(lambda rows: rows)
     assert verdict.ok, verdict.broken
     assert any("device co-signed" in line for line in verdict.proved)
+    assert not any("without the device's receipt" in line for line in verdict.proved)
 
 
 async def test_a_missing_receipt_is_said(forge: Forge) -> None:
@@ -62,8 +62,6 @@ async def test_a_missing_receipt_is_said(forge: Forge) -> None:
         left = [row for row in rows if not any(row is one for one in last)]
         return [(replace(x, events=i) if isinstance(x, e.Sealed) else x, texts) for i, (x, texts) in enumerate(left)]
 
-    verdict = await forge(lambda rows: rows)
-    assert not any("receipt" in line for line in verdict.proved)
     verdict = await forge(shorter)
     assert verdict.ok, verdict.broken
     assert any("2 of 3 commands and files without the device's receipt" in line for line in verdict.proved)
@@ -80,39 +78,38 @@ async def test_a_forgery_is_found(forge: Forge, name: str) -> None:
 
 
 @pytest.mark.parametrize("changed", [False, True])
-async def test_an_event_of_a_newer_version_is_verified_with_its_text(tmp_path: Path, changed: bool) -> None:
+async def test_an_event_of_a_newer_version_is_verified_with_its_text(place: Place, changed: bool) -> None:
     """What it means is unknown; that it is what was written is checked all the same."""
     (committed,), disclosure = commit([b"a thought\n"])
     content = {"root": committed.root, "lines": committed.lines, "size": committed.size}
     newer = {"kind": "ai-thought", "v": 9, "actor": e.SERVER, "at": 5, "mono": 1, "thought": content, "more": {"root": 1}}
-    record = Record(SqliteStore.create(tmp_path / "record.db"), MasterKey(bytes(32)))
+    record = Record(place.create(), MASTER)
     await record.start()
     tenant = uuid4()
     await record.create_tenant(tenant, "test/1")
     beside = replace(disclosure, texts=(b"another one\n",)) if changed else disclosure
     await record.append(tenant, "audit", [Entry(msgspec.msgpack.encode(newer), beside)]).durable
     await record.close()
-    verdict = verify_folder(tmp_path)
+    verdict = place.verdict()
     assert verdict.ok is not changed, verdict.broken
     assert ("not what was committed to" in verdict.broken) is changed
 
 
-async def test_an_older_record_put_back(worked: Path, tmp_path: Path) -> None:
+async def test_an_older_record_put_back(worked: Place, place: Place) -> None:
     """An old file verifies by itself; whoever kept a checkpoint sees that history was cut."""
     from caisey_core.record.verify import Broken, remembered_holds
 
-    store = SqliteStore.open(worked / "record.db")
+    store = worked.open()
     (key,) = store.tenants()
     newest, (_, early) = store.checkpoint(key.tenant), store.checkpoints(key.tenant)[5]
     remembered_holds(store, key, newest)
     remembered_holds(store, key, early)
     store.close()
-    master = MasterKey(bytes(32))
-    record = Record(SqliteStore.create(tmp_path / "record.db"), master)
+    record = Record(place.create(), MASTER)
     await record.start()
     await record.create_tenant(key.tenant, key.origin)
     await record.append(key.tenant, "audit", [Entry(b"another history")]).durable
-    shorter = SqliteStore.open(tmp_path / "record.db")
+    shorter = place.open()
     (fork,) = shorter.tenants()
     with pytest.raises(Broken, match="it was cut"):
         remembered_holds(shorter, fork, resigned(newest, record, key.tenant))

@@ -3,49 +3,56 @@
 import asyncio
 import os
 import signal
-import sqlite3
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 from uuid import UUID
 
 import pytest
+from databases import both
+from places import MASTER, Place
 
 from caisey_core.record import writer as writer_module
+from caisey_core.record.commitment import commit
 from caisey_core.record.keys import KeyTrouble, MasterKey
-from caisey_core.record.sqlite import SqliteStore
-from caisey_core.record.store import LogWrite, RecordUnavailable, StoreTrouble, StreamSealed, StreamWrite, UnknownTenant
+from caisey_core.record.store import Prepare, RecordUnavailable, Store, StreamSealed, UnknownTenant
 from caisey_core.record.verify import verify_log, verify_stream
 from caisey_core.record.writer import Entry, Record
 
 TENANT = UUID(int=1)
-MASTER = MasterKey(bytes(32))
+pytestmark = both
 
 
-class Failing(SqliteStore):
+class Failing:
     """A store that fails when told to: before its commit, or after it (the answer was lost)."""
 
-    trouble = ""
-    commits = 0
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self.trouble = ""
+        self.commits = 0
 
-    def commit(self, streams: Sequence[StreamWrite], logs: Sequence[LogWrite]) -> None:
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._store, name)
+
+    def commit(self, tenants: Sequence[UUID], prepare: Prepare) -> None:
         self.commits += 1
         if self.trouble == "before":
             raise OSError(28, "No space left on device")
-        super().commit(streams, logs)
+        self._store.commit(tenants, prepare)
         if self.trouble == "after":
             raise OSError(5, "Input/output error")
 
     def recover(self) -> None:
         if self.trouble:
             raise OSError(28, "No space left on device")
-        super().recover()
+        self._store.recover()
 
 
 @asynccontextmanager
-async def record_on(store: SqliteStore) -> AsyncIterator[Record]:
+async def record_on(store: Store) -> AsyncIterator[Record]:
     """A started record with one tenant."""
     record = Record(store, MASTER)
     await record.start()
@@ -62,10 +69,9 @@ def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(writer_module, "TRY_AGAIN_SECONDS", 0.01)
 
 
-async def test_order_positions_and_seal(tmp_path: Path) -> None:
+async def test_order_positions_and_seal(place: Place) -> None:
     """Positions are given at once; after the seal nothing follows, also after a restart."""
-    path = tmp_path / "record.db"
-    async with record_on(SqliteStore.create(path)) as record:
+    async with record_on(place.create()) as record:
         tickets = [record.append(TENANT, "session/a", [Entry(b"%d" % i)], urgent=i % 2 == 0) for i in range(50)]
         assert [ticket.first for ticket in tickets] == list(range(50))
         await record.append(TENANT, "session/a", [Entry(b"last")], seal=True).durable
@@ -73,7 +79,7 @@ async def test_order_positions_and_seal(tmp_path: Path) -> None:
             record.append(TENANT, "session/a", [Entry(b"x")])
         with pytest.raises(UnknownTenant):
             record.append(UUID(int=2), "session/a", [Entry(b"x")])
-    async with record_on(SqliteStore.open(path)) as record:
+    async with record_on(place.open()) as record:
         rows = await record.read(TENANT, "session/a")
         assert [row.event for row in rows] == [*(b"%d" % i for i in range(50)), b"last"]
         assert await record.open_stream(TENANT, "session/a") == 51
@@ -81,11 +87,11 @@ async def test_order_positions_and_seal(tmp_path: Path) -> None:
             record.append(TENANT, "session/a", [Entry(b"x")])
 
 
-async def test_what_is_checked_is_one_moments_record(tmp_path: Path) -> None:
+async def test_what_is_checked_is_one_moments_record(place: Place) -> None:
     """Events that are written while somebody checks are no gap between the log and its streams."""
-    async with record_on(SqliteStore.create(tmp_path / "record.db")) as record:
+    async with record_on(place.create()) as record:
         await record.append(TENANT, "audit", [Entry(b"one"), Entry(b"two")]).durable
-        store = SqliteStore.open(tmp_path / "record.db")
+        store = place.open()
         with store.snapshot():
             (key,) = store.tenants()
             await record.append(TENANT, "audit", [Entry(b"three")]).durable
@@ -97,10 +103,28 @@ async def test_what_is_checked_is_one_moments_record(tmp_path: Path) -> None:
         store.close()
 
 
-async def test_one_commit_serves_all_that_wait(tmp_path: Path) -> None:
+async def test_what_is_erased_is_gone_and_the_rest_holds(place: Place) -> None:
+    """Texts of one stream are destroyed, however many; its events, and other streams' texts, stay as they were."""
+    store = place.create()
+    async with record_on(store) as record:
+        (_, said) = commit([b"a secret"])
+        many = [Entry(b"%d" % i, said if i % 3 else None) for i in range(2500)]
+        await record.append(TENANT, "session/a", many).durable
+        await record.append(TENANT, "session/b", [Entry(b"0", said)]).durable
+        assert await record.erase(TENANT, "session/a") == 1666
+        assert await record.erase(TENANT, "session/a") == 0
+        assert await record.erase(TENANT, "session/none") == 0
+        rows = await record.read(TENANT, "session/a", 0, 10_000)
+        assert [row.event for row in rows] == [entry.event for entry in many]
+        assert not any(row.disclosure for row in rows)
+        assert [row.disclosure for row in await record.read(TENANT, "session/b")] == [said]
+        await record.append(TENANT, "session/a", [Entry(b"later", said)]).durable
+        verify_log(store, store.tenants()[0])
+
+
+async def test_one_commit_serves_all_that_wait(place: Place) -> None:
     """Group commit: far fewer commits than events."""
-    store = Failing.create(tmp_path / "record.db")
-    assert isinstance(store, Failing)
+    store = Failing(place.create())
     async with record_on(store) as record:
         await asyncio.gather(*(record.append(TENANT, f"session/{i % 5}", [Entry(b"x")]).durable for i in range(500)))
         assert store.commits < 100
@@ -109,10 +133,9 @@ async def test_one_commit_serves_all_that_wait(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("trouble", ["before", "after"])
-async def test_a_failing_store_holds_and_comes_back(tmp_path: Path, trouble: str) -> None:
+async def test_a_failing_store_holds_and_comes_back(place: Place, trouble: str) -> None:
     """Whoever waits is told no; nothing new is taken; then it goes on, on what is really there."""
-    store = Failing.create(tmp_path / "record.db")
-    assert isinstance(store, Failing)
+    store = Failing(place.create())
     async with record_on(store) as record:
         held, resumed = asyncio.Event(), asyncio.Event()
         record.on_held.append(held.set)
@@ -135,33 +158,16 @@ async def test_a_failing_store_holds_and_comes_back(tmp_path: Path, trouble: str
         assert verify_log(store, store.tenants()[0]).claims["session/a"][-1][0] == len(events)
 
 
-async def test_a_full_database_file(tmp_path: Path) -> None:
-    """SQLite's own "database or disk is full" is held like any other failure and passes when there is room."""
-    store = SqliteStore.create(tmp_path / "record.db")
-    async with record_on(store) as record:
-        await record.append(TENANT, "session/a", [Entry(b"0")]).durable
-        (pages,) = store._writer.execute("PRAGMA page_count").fetchone()
-        store._writer.execute(f"PRAGMA max_page_count={pages}")
-        with pytest.raises(RecordUnavailable) as told:
-            await record.append(TENANT, "session/a", [Entry(bytes(1 << 20))]).durable
-        assert isinstance(told.value.__cause__, sqlite3.Error)
-        resumed = asyncio.Event()
-        record.on_resumed.append(resumed.set)
-        await resumed.wait()
-        await record.append(TENANT, "session/a", [Entry(b"1")]).durable
-        assert [row.event for row in await record.read(TENANT, "session/a")] == [b"0", b"1"]
-
-
 CHILD = """
 import asyncio, sys
 from pathlib import Path
-sys.path.insert(0, {tests!r})
+sys.path[:0] = {paths!r}
+from places import Place
 from test_writer import TENANT, record_on
-from caisey_core.record.sqlite import SqliteStore
 from caisey_core.record.writer import Entry
 
 async def main():
-    async with record_on(SqliteStore.create(Path({path!r}))) as record:
+    async with record_on(Place(Path({folder!r}), {database!r}).create()) as record:
         for i in range(1_000_000):
             ticket = record.append(TENANT, f"session/{{i % 3}}", [Entry(b"%d" % i)])
             await ticket.durable
@@ -172,10 +178,10 @@ asyncio.run(main())
 
 
 @pytest.mark.parametrize("after", [1, 17, 120])
-def test_what_was_acknowledged_survives_kill_9(tmp_path: Path, after: int) -> None:
+def test_what_was_acknowledged_survives_kill_9(place: Place, after: int) -> None:
     """A process that is killed in a burst leaves a record that holds and has all it had acknowledged."""
-    path = tmp_path / "record.db"
-    code = CHILD.format(tests=str(Path(__file__).parent), path=str(path))
+    here = Path(__file__).parent
+    code = CHILD.format(paths=[str(here), str(here.parent)], folder=str(place.folder), database=place.database)
     with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True) as child:
         assert child.stdout is not None
         told = []
@@ -183,7 +189,7 @@ def test_what_was_acknowledged_survives_kill_9(tmp_path: Path, after: int) -> No
             told.append(int(line))
             if len(told) == after:
                 os.kill(child.pid, signal.SIGKILL)
-    store = SqliteStore.open(path)
+    store = place.open()
     kept = {int(row.event) for i in range(3) for row in store.read(TENANT, f"session/{i}", 0, 10**6)}
     assert set(told) <= kept
     assert len(kept) <= len(told) + 1
@@ -192,27 +198,11 @@ def test_what_was_acknowledged_survives_kill_9(tmp_path: Path, after: int) -> No
     store.close()
 
 
-async def test_another_master_key_is_told(tmp_path: Path) -> None:
+async def test_another_master_key_is_told(place: Place) -> None:
     """A record under another installation's key does not start."""
-    path = tmp_path / "record.db"
-    async with record_on(SqliteStore.create(path)):
+    async with record_on(place.create()):
         pass
-    store = SqliteStore.open(path)
+    store = place.open()
     with pytest.raises(KeyTrouble, match="not sealed by this master key"):
         await Record(store, MasterKey(bytes(31) + b"x")).start()
     store.close()
-
-
-def test_only_a_record_is_opened(tmp_path: Path) -> None:
-    """A mistyped folder, a foreign file and a second beginning are refused in words."""
-    with pytest.raises(StoreTrouble, match="There is no record"):
-        SqliteStore.open(tmp_path / "record.db")
-    foreign = tmp_path / "foreign.db"
-    sqlite3.connect(foreign).execute("CREATE TABLE t (x)").connection.close()
-    with pytest.raises(StoreTrouble, match="not a record of Caisey"):
-        SqliteStore.open(foreign)
-    (tmp_path / "text").write_text("no database at all, but long enough to be read as one" * 20)
-    with pytest.raises(StoreTrouble, match="not a readable record"):
-        SqliteStore.open(tmp_path / "text")
-    with pytest.raises(StoreTrouble, match="exists already"):
-        SqliteStore.create(foreign)

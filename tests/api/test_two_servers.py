@@ -1,0 +1,89 @@
+"""Two servers on one database: they keep one log, and leave each other's sessions alone."""
+
+import shutil
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from databases import Postgres
+from doors import Caisey, Person, Server, running, until
+
+
+@pytest.fixture
+def first(tmp_path: Path, postgres_server: Postgres) -> Iterator[Caisey]:
+    """The server to which the devices are connected."""
+    with running(tmp_path / "data", postgres_server.new()) as caisey:
+        yield caisey
+
+
+@pytest.fixture
+def second(first: Caisey) -> Iterator[Server]:
+    """Another server of the same installation: its keys, its settings, its database."""
+    data = first.data.with_name("second")
+    shutil.copytree(first.data / "keys", data / "keys")
+    shutil.copy(first.data / "caisey.toml", data)
+    server = Server(data)
+    server.start()
+    yield server
+    assert server.process is not None
+    server.process.kill()
+    server.process.wait()
+
+
+def at(server: Server, person: Person) -> Person:
+    """The same person at another server."""
+    base = f"{server.url}/api/v1/t/{person.base.rpartition('/')[2]}"
+    return Person(person.name, person.role, person.sign_in, person.token, base)
+
+
+def test_two_servers_keep_one_log(first: Caisey, second: Server) -> None:
+    """Both write at once; one is killed in between and comes back; a running session does not notice."""
+    tom, ada = first.people["tom"], first.people["admin"]
+    session = first.active()
+    stop, made = threading.Event(), list[str]()
+    client = ada.get("/devices")["clients"][0]["id"]
+
+    def load() -> None:
+        number = 0
+        while not stop.is_set():
+            number += 1
+            made.append(ada.post("/installers", {"client": client, "device_name": f"first-{number}"})["view"]["id"])
+
+    worker = threading.Thread(target=load)
+    worker.start()
+    try:
+        for life in range(3):
+            other = at(second, ada)
+            for number in range(8):
+                made.append(other.post("/installers", {"client": client, "device_name": f"second-{number}"})["view"]["id"])
+                assert first.run(session, f"echo {life} {number}")["output"] == f"{life} {number}\r\n"
+            assert second.process is not None
+            second.process.kill()
+            second.process.wait()
+            until(lambda: first.verify().returncode == 0, "the verdict while the other works", 1)
+            second.start()
+    finally:
+        stop.set()
+        worker.join()
+    entries = tom.get(f"/sessions/{session}")["entries"]
+    assert not any("interrupted" in str(entry).lower() for entry in entries), "the second server took the session for its own"
+    assert len(made) > 24, "the first worked beside the second"
+    assert set(made) <= {installer["id"] for installer in at(second, ada).get("/installers")}
+    first.finish(session)
+    verdict = first.verify()
+    assert verdict.returncode == 0, verdict.stderr
+
+
+def test_a_server_takes_up_what_another_left(first: Caisey, second: Server) -> None:
+    """When the first is gone, whoever starts next goes on with its sessions."""
+    session = first.active()
+    first.run(session, "echo one")
+    assert first.process is not None
+    first.process.kill()
+    first.process.wait()
+    first.restart_server()
+    first.state(session, "active")
+    assert first.run(session, "echo two")["output"] == "two\r\n"
+    first.finish(session)
+    assert first.verify().returncode == 0
