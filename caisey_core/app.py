@@ -30,12 +30,16 @@ from caisey_core.plugin_host.host import PluginHost
 from caisey_core.record.keys import MasterKey
 from caisey_core.record.sqlite import SqliteStore
 from caisey_core.record.writer import Record
+from caisey_core.search.sqlite import SqliteIndex
 from caisey_core.services import closing, erasure, reconnect, screen
 from caisey_core.services.enrolment import roster_device
 from caisey_core.services.house import House, Live, log
+from caisey_core.services.indexing import Indexer
 from caisey_core.services.journal import Journal
+from caisey_core.services.outlines import Outlines
 from caisey_core.services.projector import Projector
 from caisey_core.services.transfers import Transfers
+from caisey_core.services.verdicts import Verdicts
 
 TICK_SECONDS = 1.0
 SAVE_SECONDS = 15.0
@@ -65,7 +69,10 @@ async def open_house(folder: Path, config: Config, clock: Clock | None = None) -
     house = House(config, folder, clock, catalogue, record, plugins, Live())
     house.journal = Journal(record, clock)
     house.projector = Projector(catalogue)
+    house.indexer = Indexer(record, house.journal, SqliteIndex(folder / "search.db"))
     house.transfers = Transfers(house)
+    house.outlines = Outlines(record)
+    house.verdicts = Verdicts(record, clock)
     house.journal.heard.append(lambda session, event, position: screen.heard(house, session, event, position))
     record.on_held.append(lambda: reconnect.record_held(house))
     record.on_resumed.append(lambda: house.spawn(reconnect.record_resumed(house), "record resumed"))
@@ -103,6 +110,8 @@ async def close_house(house: House) -> None:
     with contextlib.suppress(Exception):
         await house.projector.flush()
     await house.plugins.close()
+    house.verdicts.close()
+    house.indexer.close()
     await house.record.close()
     await house.catalogue.close()
 
@@ -146,6 +155,7 @@ def make_app(house: House) -> Litestar:
             asyncio.create_task(_every(SAVE_SECONDS, house, save_live)),
             asyncio.create_task(_every(SWEEP_SECONDS, house, erasure.sweep, at_once=True)),
             asyncio.create_task(house.projector.run()),
+            asyncio.create_task(house.indexer.run()),
         ]
         try:
             yield
