@@ -31,12 +31,16 @@ from caisey_core.record.keys import MasterKey
 from caisey_core.record.store import StoreTrouble
 from caisey_core.record.stores import open_store
 from caisey_core.record.writer import Record
+from caisey_core.search.sqlite import SqliteIndex
 from caisey_core.services import closing, erasure, reconnect, screen, witnesses
 from caisey_core.services.enrolment import roster_device
 from caisey_core.services.house import House, Live, log
+from caisey_core.services.indexing import Indexer
 from caisey_core.services.journal import Journal
+from caisey_core.services.outlines import Outlines
 from caisey_core.services.projector import Projector
 from caisey_core.services.transfers import Transfers
+from caisey_core.services.verdicts import Verdicts
 from caisey_core.services.witnesses import Witnesses
 
 TICK_SECONDS = 1.0
@@ -79,8 +83,11 @@ async def _begin(house: House) -> None:
     record, catalogue, clock = house.record, house.catalogue, house.clock
     house.journal = Journal(record, clock)
     house.projector = Projector(catalogue)
+    house.indexer = Indexer(record, house.journal, SqliteIndex(house.folder / "search.db"))
     house.transfers = Transfers(house)
     house.witnesses = Witnesses(house)
+    house.outlines = Outlines(record)
+    house.verdicts = Verdicts(record, clock)
     house.journal.heard.append(lambda session, event, position: screen.heard(house, session, event, position))
     known = set(record.tenants())
     for tenant in await catalogue.tenants.all():
@@ -130,6 +137,8 @@ async def close_house(house: House) -> None:
         await house.witnesses.save()
         await house.projector.flush()
     await house.plugins.close()
+    house.verdicts.close()
+    house.indexer.close()
     await house.record.close()
     await house.catalogue.close()
 
@@ -175,6 +184,7 @@ def make_app(house: House) -> Litestar:
             asyncio.create_task(_every(SAVE_SECONDS, house, witnesses.save)),
             asyncio.create_task(_every(house.config.witness_seconds, house, witnesses.send_all)),
             asyncio.create_task(house.projector.run()),
+            asyncio.create_task(house.indexer.run()),
         ]
         try:
             yield

@@ -1,5 +1,6 @@
 """The REST API: what the pages do, for programs. JSON in and out, bearer tokens, RFC 9457 problems."""
 
+from datetime import date
 from typing import Annotated, Literal, TypeVar
 from uuid import UUID
 
@@ -13,7 +14,7 @@ from caisey_core.domain.events import Priority, Resolution
 from caisey_core.domain.refused import Refused
 from caisey_core.domain.roles import Member
 from caisey_core.http.problems import RefusedError
-from caisey_core.services import assignments, commands, devices, erasure, installers, review, sessions
+from caisey_core.services import assignments, commands, devices, erasure, installers, records, review, sessions
 from caisey_core.services.house import House
 from caisey_core.services.outcomes import NOT_FOUND
 from caisey_core.services.views import (
@@ -23,16 +24,23 @@ from caisey_core.services.views import (
     DeviceFilter,
     DevicePage,
     DevicesPage,
+    EntryDetail,
+    EntryFilter,
+    EntryGroup,
+    EntryPart,
     InstallerView,
     NewInstaller,
     Pending,
     Proof,
     QueuePage,
+    RecordFilter,
+    RecordsPage,
     RetentionPage,
     ReviewPage,
     SessionCard,
     SessionFilter,
 )
+from caisey_core.services.views import Outcome as SessionOutcome
 
 T = TypeVar("T")
 House_ = NamedDependency[House]
@@ -171,8 +179,30 @@ async def show_card(session: FromPath[UUID], member: Member_, house: House_) -> 
 
 @get("/sessions/{session:uuid}/proof")
 async def verify(session: FromPath[UUID], member: Member_, house: House_) -> Proof:
-    """Check a session's record now."""
-    return or_problem(await review.page(house, member, session)).proof
+    """Check a session's record now, all of it."""
+    return or_problem(await review.verdict(house, member, session, anew=True))
+
+
+@get("/sessions/{session:uuid}/entries")
+async def list_entries(
+    session: FromPath[UUID],
+    member: Member_,
+    house: House_,
+    q: FromQuery[str] = "",
+    groups: FromQuery[list[EntryGroup] | None] = None,
+    start: FromQuery[int] = 0,
+    at: FromQuery[int | None] = None,
+    time: FromQuery[int | None] = None,
+) -> EntryPart:
+    """List a session's entries without outputs, 100 at once."""
+    wanted = EntryFilter(q=q, groups=tuple(groups) if groups is not None else None, start=start, at=at, time=time)
+    return or_problem(await review.entries(house, member, session, wanted))
+
+
+@get("/sessions/{session:uuid}/entries/{position:int}")
+async def show_entry(session: FromPath[UUID], position: FromPath[int], member: Member_, house: House_) -> EntryDetail:
+    """Show the entry of one event with its texts."""
+    return or_problem(await review.detail(house, member, session, position))
 
 
 @post("/sessions/{session:uuid}/ask", status_code=HTTP_200_OK)
@@ -217,6 +247,38 @@ async def interrupt(session: FromPath[UUID], data: JSONBody[Which], member: Memb
 async def complete(session: FromPath[UUID], data: JSONBody[Outcome], member: Member_, house: House_) -> SessionCard:
     """Finish a session."""
     return or_problem(await sessions.complete(house, member, session, data.resolution, data.notes, data.checked))
+
+
+@get("/search")
+async def search_records(
+    member: Member_,
+    house: House_,
+    q: FromQuery[str] = "",
+    device: FromQuery[UUID | None] = None,
+    client: FromQuery[UUID | None] = None,
+    technician: FromQuery[UUID | None] = None,
+    since: FromQuery[date | None] = None,
+    until: FromQuery[date | None] = None,
+    outcome: FromQuery[SessionOutcome] = "",
+    before: FromQuery[int | None] = None,
+) -> RecordsPage:
+    """Search the records of all sessions: words, "phrases", beginnings*; 20 sessions at once, newest first."""
+    return or_problem(
+        await records.page(
+            house,
+            member,
+            RecordFilter(
+                q=q,
+                device=device,
+                client=client,
+                technician=technician,
+                since=since,
+                until=until,
+                outcome=outcome,
+                before=before,
+            ),
+        )
+    )
 
 
 @get("/installers")
@@ -312,6 +374,8 @@ handlers = [
     show_session,
     show_card,
     verify,
+    list_entries,
+    show_entry,
     ask_more,
     nudge,
     cancel,
@@ -319,6 +383,7 @@ handlers = [
     run,
     interrupt,
     complete,
+    search_records,
     list_installers,
     new_installer,
     rotate,

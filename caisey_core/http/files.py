@@ -130,4 +130,18 @@ async def _pieces(file: IO[bytes]) -> AsyncIterator[bytes]:
             yield piece
 
 
-handlers = [upload, download, cancel, fetch, output, bundle]
+@get("/sessions/{session:uuid}/terminal.cast")
+async def recording(session: FromPath[UUID], member: NamedDependency[Member], house: NamedDependency[House]) -> Stream:
+    """Give a session's terminal as an asciicast v2: output, sizes, and marks for commands, consent and reassignments."""
+    found = await review.recording(house, member, session)
+    if isinstance(found, Refused):
+        raise RefusedError(found)
+    headers = {
+        "x-content-type-options": "nosniff",
+        "content-security-policy": "sandbox; default-src 'none'",
+        "content-disposition": f'attachment; filename="{session}.cast"',
+    }
+    return Stream(found, media_type="application/x-asciicast", headers=headers)
+
+
+handlers = [upload, download, cancel, fetch, output, bundle, recording]

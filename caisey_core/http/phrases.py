@@ -3,9 +3,11 @@
 import functools
 from datetime import UTC, datetime
 from typing import Final
+from urllib.parse import urlencode
 
 import msgspec
 from markupsafe import Markup
+from msgspec import Struct
 
 from caisey_core.domain.session import State
 from caisey_core.http.static import assets
@@ -28,6 +30,14 @@ RESOLUTIONS: Final = {
     "escalated": "Escalated",
     "not-reproducible": "Not reproducible",
     "no-fault": "No fault found",
+}
+OUTCOMES: Final = {
+    **RESOLUTIONS,
+    "denied": "Denied",
+    "expired": "Nobody answered",
+    "cancelled": "Taken back",
+    "revoked": "Stopped by the end user",
+    "open": "Open",
 }
 SCOPES: Final = {  # what a technician may ask for in this version, in the order of the form
     "look": "See facts about the device",
@@ -178,3 +188,9 @@ def initials(name: str) -> str:
 def json(value: object) -> Markup:
     """Return a value as JSON that may stand in a script element as data."""
     return Markup(msgspec.json.encode(value).decode().replace("<", "\\u003c"))  # noqa: S704  # no markup is left in it
+
+
+def address(filters: Struct, **other: object) -> str:
+    """Return filters as they stand in an address, some of them changed; what is empty is left out."""
+    values = {name: getattr(filters, name) for name in filters.__struct_fields__} | other
+    return urlencode({name: str(value) for name, value in values.items() if value not in (None, "")})

@@ -31,6 +31,9 @@ TERMINAL_POLICY: Final = (
     "img-src 'self' data:; font-src 'self'; connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
 )
 
+# asciinema-player writes its own style element and runs its terminal as WebAssembly
+REPLAY_POLICY: Final = TERMINAL_POLICY.replace("script-src 'self'", "script-src 'self' 'wasm-unsafe-eval'")
+
 
 def environment(house: House) -> Environment:
     """Return the templates with all that they may use. A name that a template misspells is an error, not an empty place."""
@@ -58,6 +61,8 @@ def environment(house: House) -> Environment:
         roles=tuple(Role),
         workers=WORKERS,
         resolutions=phrases.RESOLUTIONS,
+        outcomes=phrases.OUTCOMES,
+        address=phrases.address,
         scope_words=phrases.SCOPES,
         longest_minutes=house.config.longest_session_seconds // 60,
     )
@@ -110,6 +115,7 @@ async def page(
     live: str = "other",
     status: int = 200,
     terminal: bool = False,
+    replay: bool = False,
     **context: object,
 ) -> Response[bytes]:
     """Return a page within its frame.
@@ -127,7 +133,8 @@ async def page(
         refusing=witnesses.refusing(house, member),
         **context,
     )
-    return html(request, text, status, {"content-security-policy": TERMINAL_POLICY} if terminal else None)
+    policy = TERMINAL_POLICY if terminal else REPLAY_POLICY if replay else None
+    return html(request, text, status, {"content-security-policy": policy} if policy is not None else None)
 
 
 def error_page(house: House, request: AnyRequest, refused: Refused, request_id: str) -> Response[Any]:

@@ -19,6 +19,7 @@ Commitments = Callable[[bytes], Sequence[tuple[bytes, int, int]]]  # an event's 
 __all__ = [
     "Broken",
     "Log",
+    "check_disclosure",
     "events_of",
     "remembered_holds",
     "roots_at",
@@ -160,6 +161,21 @@ def _readable(rows: Iterator[Recorded]) -> Iterator[Recorded]:
         raise Broken("its text cannot be read", error.stream, error.position) from error
 
 
+def check_disclosure(row: Recorded, commitments: Commitments, stream: str, *, erased: bool) -> None:
+    """Check that these bytes are an event, and that beside it lies what it commits to, unless that was erased. Raises Broken."""
+    try:
+        committed = commitments(row.event)
+    except (ValueError, TypeError) as error:
+        raise Broken(f"this is no event ({error})", stream, row.position) from error
+    if committed:
+        if row.disclosure is None and not erased:
+            raise Broken("its text is missing", stream, row.position)
+        if row.disclosure is not None and not holds(row.disclosure, committed):
+            raise Broken("its text is not what was committed to", stream, row.position)
+    elif row.disclosure is not None:
+        raise Broken("a text lies beside an event that has none", stream, row.position)
+
+
 def verify_stream(
     store: Store,
     key: TenantKey,
@@ -180,18 +196,8 @@ def verify_stream(
     for expected, row in enumerate(_readable(events_of(store, key.tenant, head.stream))):
         if row.position != expected:
             raise Broken("an event is missing before this one", head.stream, row.position)
-        try:
-            frontier.append(leaf_hash(row.event))
-            committed = commitments(row.event)
-        except (ValueError, TypeError) as error:
-            raise Broken(f"this is no event ({error})", head.stream, row.position) from error
-        if committed:
-            if row.disclosure is None and not erased:
-                raise Broken("its text is missing", head.stream, row.position)
-            if row.disclosure is not None and not holds(row.disclosure, committed):
-                raise Broken("its text is not what was committed to", head.stream, row.position)
-        elif row.disclosure is not None:
-            raise Broken("a text lies beside an event that has none", head.stream, row.position)
+        check_disclosure(row, commitments, head.stream, erased=erased)
+        frontier.append(leaf_hash(row.event))
         visit(row)
         if claim is not None and claim[0] == frontier.size:
             if claim[1] != frontier.root:

@@ -15,7 +15,7 @@ import asyncio
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import TypeVar
 from uuid import UUID
@@ -199,14 +199,17 @@ class Record:
         """Return the streams that are not sealed and that no other living process writes: those that may be taken up."""
         return await self._read(self._store.free, tenant)
 
-    async def in_reader(self, work: Callable[[Store], T]) -> T:
-        """Run longer reading work in a reader thread; all that it reads is of one moment."""
+    async def in_reader(self, work: Callable[[Store], T], beside: Executor | None = None) -> T:
+        """Run longer reading work in a reader thread; all that it reads is of one moment.
+
+        Where it takes long it runs in a thread of `beside`, so that short reads need not wait for it.
+        """
 
         def of_one_moment() -> T:
             with self._store.snapshot():
                 return work(self._store)
 
-        return await self._loop.run_in_executor(self._readers, of_one_moment)
+        return await self._loop.run_in_executor(beside or self._readers, of_one_moment)
 
     async def _read(self, method: Callable[..., T], *arguments: object) -> T:
         return await self._loop.run_in_executor(self._readers, method, *arguments)

@@ -25,7 +25,15 @@ GROUPS: Final[dict[AuditGroup, tuple[type[e.Event], ...]]] = {
         *(e.DeviceEnrolled, e.DeviceRenamed, e.DeviceMoved, e.DeviceRemoved),
     ),
     "work": (e.DeviceAssigned, e.AssignmentMoved, e.AssignmentClosed, e.SessionOpened),
-    "records": (e.ReviewOpened, e.AuditExported, e.ContentErased, e.RetentionSet, e.WitnessRefused, e.WitnessSatisfied),
+    "records": (
+        e.ReviewOpened,
+        e.SessionExported,
+        e.AuditExported,
+        e.ContentErased,
+        e.RetentionSet,
+        e.WitnessRefused,
+        e.WitnessSatisfied,
+    ),
     "settings": (e.TenantCreated, e.ClientCreated, e.ClientRenamed, e.MemberCreated, e.PluginEnabled, e.PluginDisabled),
 }
 

@@ -62,6 +62,9 @@ async def _carry_out(house: House, tenant: UUID, asked: Erasure) -> Refused | No
         return refused
     await house.record.erase(tenant, stream_of(asked.session))
     await house.catalogue.erasures.forget_words(tenant, asked.session)
+    await house.indexer.erase(tenant, asked.session)
+    house.outlines.forget(asked.session)
+    house.verdicts.forget(asked.session)
     await house.catalogue.erasures.done(tenant, asked.session, house.clock.now())
     house.live.news.tell(tenant, News("session", asked.session))
     return None

@@ -20,9 +20,12 @@ from caisey_core.plugin_host.host import PluginHost
 from caisey_core.record.writer import Record
 
 if TYPE_CHECKING:
+    from caisey_core.services.indexing import Indexer
     from caisey_core.services.journal import Journal
+    from caisey_core.services.outlines import Outlines
     from caisey_core.services.projector import Projector
     from caisey_core.services.transfers import Transfers
+    from caisey_core.services.verdicts import Verdicts
     from caisey_core.services.witnesses import Witnesses
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger("caisey")
@@ -58,6 +61,9 @@ class House:
         self.transfers: Transfers
         self.witnesses: Witnesses
         self.enrolments = Flood(burst=100, each_second=2)  # of one address: a whole office at once, then slower
+        self.outlines: Outlines
+        self.verdicts: Verdicts
+        self.indexer: Indexer
         self.closing = asyncio.Event()
         self.exporting = asyncio.Semaphore(1)  # an export keeps one reader of the record busy; the others need theirs
         self._tasks: set[asyncio.Task[Any]] = set()

@@ -119,6 +119,7 @@ class Journal:
         self._audit_base: dict[UUID, int] = {}
         self.holds = 0  # how often the record could not be written
         self._stale = False  # what is in memory may not be what is in the record
+        self.proposed: list[Callable[[OpenSession], None]] = []  # called for each event that is on its way into the record
         self.heard: list[Heard] = []  # called for each durable session event with its position
         self.audited: list[Callable[[UUID, AnyEvent], None]] = []
 
@@ -176,6 +177,8 @@ class Journal:
         except RecordUnavailable:
             return HELD
         session.state = evolve(session.state, event)
+        for proposed_to in self.proposed:
+            proposed_to(session)
         if not isinstance(event, e.OutputReceived | e.TerminalTyped):
             ticket.durable.add_done_callback(lambda done: self._written(session, event, ticket.first, done))
         return ticket

@@ -1,5 +1,7 @@
 """Looking back: the review of a session, its full outputs, and the verdict on its record."""
 
+import asyncio
+from bisect import bisect_left
 from collections.abc import AsyncIterator
 from uuid import UUID
 
@@ -7,18 +9,35 @@ from caisey_core.domain import events as e
 from caisey_core.domain.refused import Refused
 from caisey_core.domain.roles import May, Member, refuse_unless
 from caisey_core.record.store import Recorded
+from caisey_core.record.verify import events_of
 from caisey_core.services import clients, members
 from caisey_core.services.cards import card_of, card_of_row, device_row
+from caisey_core.services.cast import Cast
 from caisey_core.services.commands import working
 from caisey_core.services.house import House
 from caisey_core.services.journal import STAMPED, stream_of
 from caisey_core.services.outcomes import NOT_FOUND
+from caisey_core.services.outlines import Outline
 from caisey_core.services.timeline import Timeline, fold
-from caisey_core.services.verification import verify_session
-from caisey_core.services.views import Board, Proof, ReviewPage, SessionCard, SessionFilter, SessionPage
+from caisey_core.services.views import (
+    Board,
+    EntryDetail,
+    EntryFilter,
+    EntryPart,
+    Proof,
+    ReviewPage,
+    ReviewScreen,
+    SessionCard,
+    SessionFilter,
+    SessionPage,
+)
 
 READ_AT_ONCE = 1000
 DONE_SHOWN = 50
+ENTRIES_AT_ONCE = 100
+MOST_WORDS = 16
+PART_BYTES = 1 << 16
+PATIENCE_SECONDS = 0.06  # a page waits so long for its verdict, then shows it as soon as it is there
 
 
 async def card(house: House, member: Member, session: UUID) -> SessionCard | None:
@@ -41,42 +60,132 @@ async def rows_of(house: House, tenant: UUID, session: UUID, start: int = 0) -> 
 
 
 async def _timeline(house: House, tenant: UUID, session: UUID) -> Timeline:
-    return fold([row async for row in rows_of(house, tenant, session)])
+    return await house.record.in_reader(lambda store: fold(events_of(store, tenant, stream_of(session))))
+
+
+async def _reviewed(house: House, member: Member, session: UUID) -> SessionCard | Refused:
+    """Return the session's card to who may review it."""
+    if (refused := refuse_unless(member, May.REVIEW)) is not None:
+        return refused
+    return await card(house, member, session) or NOT_FOUND
+
+
+async def _opened(house: House, member: Member, session: UUID) -> SessionCard | Refused:
+    """Return the session's card; opening a review is itself an event of the audit log."""
+    found = await _reviewed(house, member, session)
+    if isinstance(found, Refused):
+        return found
+    event = e.ReviewOpened(actor=member.actor, at=STAMPED, session=session)
+    return await house.journal.audit(member.tenant, event) or found
+
+
+def _duration(house: House, found: SessionCard) -> int | None:
+    end = found.ended_at if found.ended_at is not None else house.clock.now()
+    return end - found.granted_at if found.granted_at is not None else None
 
 
 async def page(house: House, member: Member, session: UUID) -> ReviewPage | Refused:
-    """Return all of a session, with the verdict on its record. Opening a review is itself an event of the audit log."""
-    if (refused := refuse_unless(member, May.REVIEW)) is not None:
-        return refused
-    found = await card(house, member, session)
-    if found is None:
-        return NOT_FOUND
-    event = e.ReviewOpened(actor=member.actor, at=STAMPED, session=session)
-    if (refused := await house.journal.audit(member.tenant, event)) is not None:
-        return refused
+    """Return all of a session with every output, and the verdict on its record."""
+    found = await _opened(house, member, session)
+    if isinstance(found, Refused):
+        return found
     timeline = await _timeline(house, member.tenant, session)
-    end = found.ended_at if found.ended_at is not None else house.clock.now()
-    events = timeline.entries[-1].position + 1 if timeline.entries else 0
     return ReviewPage(
         card=found,
         notes=timeline.notes,
         checked=timeline.checked,
-        duration_us=end - found.granted_at if found.granted_at is not None else None,
+        duration_us=_duration(house, found),
         participants=tuple(timeline.people.values()),
         entries=tuple(timeline.entries),
         commands=len(timeline.commands),
         files=len(timeline.transfers),
-        events=events,
-        proof=await proof(house, member.tenant, session),
+        events=len(timeline.owners),
+        proof=await house.verdicts.of(member.tenant, session),
     )
 
 
-async def proof(house: House, tenant: UUID, session: UUID) -> Proof:
-    """Check a session's record now and say what was proved."""
-    verdict = await verify_session(house.record, tenant, session)
-    if verdict.ok:
-        return Proof(ok=True, sentence=verdict.sentence, proved=verdict.proved)
-    return Proof(ok=False, sentence="The record does not hold.", proved=verdict.proved, broken=str(verdict.broken))
+async def screen(house: House, member: Member, session: UUID) -> ReviewScreen | Refused:
+    """Return the first screen of a review; the browser fetches the rest as it is looked at."""
+    found = await _opened(house, member, session)
+    if isinstance(found, Refused):
+        return found
+    proof = asyncio.ensure_future(house.verdicts.within(PATIENCE_SECONDS, member.tenant, session))
+    outline = await house.outlines.of(member.tenant, session)
+    timeline = outline.timeline
+    part = _part(outline, None, EntryFilter())
+    shown = next((entry for entry in part.entries if entry.command is not None), part.entries[0] if part.entries else None)
+    first_at, last_at = (timeline.entries[0].at, timeline.entries[-1].at) if timeline.entries else (0, 0)
+    length = max(1, last_at - first_at)
+    return ReviewScreen(
+        card=found,
+        notes=timeline.notes,
+        checked=timeline.checked,
+        duration_us=_duration(house, found),
+        participants=tuple(timeline.people.values()),
+        first_at=first_at,
+        last_at=last_at,
+        marks=tuple(sorted({(one.at - first_at) * 198 // length / 2 for one in timeline.commands.values()})),
+        part=part,
+        first=await _detail(house, outline, outline.entry_of(shown.position)) if shown is not None else None,
+        commands=len(timeline.commands),
+        files=len(timeline.transfers),
+        events=outline.size,
+        terminal=bool(timeline.commands) or any(entry.group == "terminal" for entry in timeline.entries),
+        proof=await proof,
+    )
+
+
+async def entries(house: House, member: Member, session: UUID, wanted: EntryFilter) -> EntryPart | Refused:
+    """Return a part of the timeline."""
+    found = await _reviewed(house, member, session)
+    if isinstance(found, Refused):
+        return found
+    outline = await house.outlines.of(member.tenant, session)
+    return _part(outline, await house.outlines.found(outline, tuple(wanted.q.lower().split()[:MOST_WORDS])), wanted)
+
+
+def _part(outline: Outline, found: frozenset[int] | None, wanted: EntryFilter) -> EntryPart:
+    groups = frozenset(wanted.groups) if wanted.groups is not None else None
+    shown, every = outline.shown(groups, found), outline.timeline.entries
+    start, at = wanted.start, None
+    number = None
+    if wanted.at is not None:
+        number = bisect_left(shown, outline.entry_of(wanted.at))
+    elif wanted.time is not None:
+        number = bisect_left(shown, wanted.time, key=lambda index: every[index].at)
+    if shown and number is not None:
+        start = min(number, len(shown) - 1)
+        at = every[shown[start]].position
+    start = max(0, min(start, len(shown) - 1)) // ENTRIES_AT_ONCE * ENTRIES_AT_ONCE
+    chosen = outline.entries(shown[start : start + ENTRIES_AT_ONCE])
+    return EntryPart(entries=chosen, start=start, matches=len(shown), total=len(every), at=at)
+
+
+async def detail(house: House, member: Member, session: UUID, position: int) -> EntryDetail | Refused:
+    """Return the entry that shows an event, with its texts as the record holds them now."""
+    found = await _reviewed(house, member, session)
+    if isinstance(found, Refused):
+        return found
+    outline = await house.outlines.of(member.tenant, session)
+    if not 0 <= position < outline.size or not outline.timeline.entries:
+        return NOT_FOUND
+    return await _detail(house, outline, outline.entry_of(position))
+
+
+async def _detail(house: House, outline: Outline, index: int) -> EntryDetail:
+    entry, same = await house.outlines.detail(outline, index)
+    if not same:  # the next look at the verdict reads all of it
+        house.verdicts.forget(outline.session)
+        house.outlines.forget(outline.session)
+    return EntryDetail(entry=entry, changed=not same)
+
+
+async def verdict(house: House, member: Member, session: UUID, *, anew: bool = False) -> Proof | Refused:
+    """Return the verdict on a session's record; `anew` reads and checks all of it again."""
+    found = await _reviewed(house, member, session)
+    if isinstance(found, Refused):
+        return found
+    return await (house.verdicts.anew if anew else house.verdicts.of)(member.tenant, session)
 
 
 async def work_page(house: House, member: Member, session: UUID) -> SessionPage | Refused:
@@ -162,3 +271,22 @@ async def output(house: House, member: Member, session: UUID, command: UUID) -> 
         if isinstance(event, e.OutputReceived) and event.command == command and row.disclosure is not None:
             kept += row.disclosure.texts[0]
     return bytes(kept) if known else NOT_FOUND
+
+
+async def recording(house: House, member: Member, session: UUID) -> AsyncIterator[bytes] | Refused:
+    """Return a session's terminal as an asciicast v2, line by line."""
+    found = await _reviewed(house, member, session)
+    if isinstance(found, Refused):
+        return found
+    return _cast(house, member.tenant, session)
+
+
+async def _cast(house: House, tenant: UUID, session: UUID) -> AsyncIterator[bytes]:
+    made, part = Cast(), bytearray()
+    async for row in rows_of(house, tenant, session):
+        for line in made.take(row):
+            part += line
+        if len(part) > PART_BYTES:
+            yield bytes(part)
+            part.clear()
+    yield bytes(part) + b"".join(made.end())

@@ -1,6 +1,9 @@
 """A session's record as people read it: events and their disclosures become entries, commands and transfers."""
 
+from array import array
 from collections.abc import Iterable
+from functools import cache
+from typing import get_type_hints
 from uuid import UUID
 
 from msgspec.structs import replace
@@ -14,9 +17,13 @@ WITHHELD = "(no longer kept)"
 
 
 class Timeline:
-    """Folds a session's events into what pages show."""
+    """Folds a session's events into what pages show. Without `output` it knows that something came out, not what."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, output: bool = True) -> None:
+        self._keep = output
+        self.owners = array("I")  # for each event: the index of the entry that shows it
+        self.ends = array("I")  # for each entry: the position of its last event
+        self._by_subject: dict[UUID, int] = {}  # the entries of commands and transfers
         self.entries: list[Entry] = []
         self.commands: dict[UUID, CommandCard] = {}
         self.transfers: dict[UUID, TransferCard] = {}
@@ -32,27 +39,57 @@ class Timeline:
         for command, output in self._outputs.items():
             if (card := self.commands.get(command)) is not None:
                 self.commands[command] = replace(card, output=output.decode(errors="replace"))
-        self.entries = [
-            replace(
-                entry,
-                command=self.commands[entry.command.id] if entry.command is not None else None,
-                transfer=self.transfers[entry.transfer.id] if entry.transfer is not None else None,
-            )
-            for entry in self.entries
-        ]
+        self.entries = [self.settled(entry) for entry in self.entries]
         return self
+
+    def settled(self, entry: Entry) -> Entry:
+        """Return an entry with its command or transfer as it stands now."""
+        if entry.command is not None:
+            return replace(entry, command=self.commands[entry.command.id])
+        if entry.transfer is not None:
+            return replace(entry, transfer=self.transfers[entry.transfer.id])
+        return entry
 
     def take(self, row: Recorded) -> None:
         """Take the next event."""
-        event = e.decode(row.event)
+        event, before = e.decode(row.event), len(self.entries)
+        self._take(row, event)
+        owner = None
+        if len(self.entries) == before:
+            subject: UUID | None = getattr(event, "command", None) or getattr(event, "transfer", None)
+            owner = self._by_subject.get(subject) if subject is not None else None
+        owner = owner if owner is not None else max(0, len(self.entries) - 1)
+        self.owners.append(owner)
+        if len(self.ends) < len(self.entries):
+            self.ends.append(row.position)
+        elif self.ends:
+            self.ends[owner] = row.position
+
+    def _take(self, row: Recorded, event: e.AnyEvent | e.Unknown) -> None:
         texts = list(row.disclosure.texts) if row.disclosure is not None else None
+        if type(event) is e.OutputReceived:  # most events are output, and begin and end of commands: first and short
+            self._output(row, event, texts[0] if texts else None)
+            return
+        if type(event) is e.CommandStarted:
+            self._change(event.command, state="running")
+            return
         if isinstance(event, e.Unknown):
             self.unknown += 1
             self._add(row, event, "state", event.kind, f"An event that this version does not know: {event.kind}")
             return
         said = _said(event, texts)
-        if not isinstance(event, e.OutputReceived | e.TerminalTyped):
+        if not isinstance(event, e.TerminalTyped):
             self._terminal = None
+        if isinstance(event, e.CommandFinished):
+            self._change(
+                event.command,
+                state="finished",
+                exit_code=event.exit_code,
+                duration_ns=event.duration_ns,
+                directory=said[0],
+                receipt=True,
+            )
+            return
         match event:
             case e.SessionRequested():
                 self._person(event.technician_name, "technician", event.at)
@@ -102,21 +139,8 @@ class Timeline:
                 )
                 self.commands[event.command] = card
                 self._add(row, event, "commands", "command", said[0], command=card)
-            case e.CommandStarted():
-                self._change(event.command, state="running")
-            case e.OutputReceived():
-                self._output(row, event, texts[0] if texts else None)
             case e.OutputCut():
                 self._change(event.command, cut=event.size)
-            case e.CommandFinished():
-                self._change(
-                    event.command,
-                    state="finished",
-                    exit_code=event.exit_code,
-                    duration_ns=event.duration_ns,
-                    directory=said[0],
-                    receipt=True,
-                )
             case e.CommandInterrupted():
                 self._add(row, event, "commands", "interrupted", f"{event.actor.name} stopped what was running")
             case e.NotRun():
@@ -175,14 +199,17 @@ class Timeline:
     def _output(self, row: Recorded, event: e.OutputReceived, data: bytes | None) -> None:
         if event.command is not None:
             if (card := self.commands.get(event.command)) is not None:
-                kept = self._outputs.setdefault(event.command, bytearray())
-                if data is not None and len(kept) < SHOWN_OUTPUT:
-                    kept += data[: SHOWN_OUTPUT - len(kept)]
+                if self._keep:
+                    kept = self._outputs.setdefault(event.command, bytearray())
+                    if data is not None and len(kept) < SHOWN_OUTPUT:
+                        kept += data[: SHOWN_OUTPUT - len(kept)]
                 self.commands[event.command] = replace(card, output_size=card.output_size + event.output.size)
             return
-        text = data.decode(errors="replace") if data is not None else WITHHELD
+        text = ""
+        if self._keep:
+            text = data.decode(errors="replace") if data is not None else WITHHELD
         last = self.entries[-1] if self.entries else None
-        if last is not None and last is self._terminal and len(last.body) < SHOWN_OUTPUT:
+        if last is not None and last is self._terminal and last.body_size < SHOWN_OUTPUT:
             self.entries[-1] = replace(last, body=last.body + text, body_size=last.body_size + event.output.size)
         else:
             self._add(row, event, "terminal", "output", "Terminal output", text, size=event.output.size)
@@ -201,6 +228,9 @@ class Timeline:
         command: CommandCard | None = None,
         transfer: TransferCard | None = None,
     ) -> None:
+        subject = command or transfer
+        if subject is not None:
+            self._by_subject[subject.id] = len(self.entries)
         self.entries.append(
             Entry(
                 position=row.position,
@@ -231,19 +261,23 @@ class Timeline:
         )
 
 
+@cache
+def _content_fields(kind: type[e.AnyEvent]) -> tuple[str, ...]:
+    hints = get_type_hints(kind)
+    return tuple(name for name in kind.__struct_fields__ if hints[name] is e.Content)
+
+
 def _said(event: e.AnyEvent, texts: list[bytes] | None) -> list[str]:
     """Return the texts of an event's content fields in order; what is no longer kept is said to be so."""
     found = iter(texts or ())
     said = []
-    for name in event.__struct_fields__:
-        value = getattr(event, name)
-        if isinstance(value, e.Content):
-            if not value.root:
-                said.append("")
-            elif texts is None:
-                said.append(WITHHELD)
-            else:
-                said.append(next(found).decode(errors="replace"))
+    for name in _content_fields(type(event)):
+        if not getattr(event, name).root:
+            said.append("")
+        elif texts is None:
+            said.append(WITHHELD)
+        else:
+            said.append(next(found).decode(errors="replace"))
     return said
 
 

@@ -1,11 +1,9 @@
 """What devices tell: each frame becomes an event of its session, is shown, and is confirmed to the device once it is durable."""
 
 import hashlib
-from math import isfinite
 from uuid import UUID
 
 import msgspec
-from msgspec.structs import replace
 
 from caisey_agent.protocol import consent, receipt
 from caisey_agent.protocol import frames as f
@@ -22,9 +20,6 @@ from caisey_core.services.journal import HELD, STAMPED, OpenSession, words
 
 Receipt = receipt.CommandReceipt | receipt.TransferReceipt
 
-LONGEST_FACT = 200  # characters of a name that pages show
-MOST_ADDRESSES = 20
-LONGEST_UPTIME = 3.2e9  # seconds: a century
 LONGEST_LATER = 24 * 3600  # seconds that an answer may be put off
 
 
@@ -41,7 +36,6 @@ def latest(house: House, device: RosterDevice, frame: f.Facts | f.Heartbeat | f.
     now = house.clock.now()
     match frame:
         case f.Facts():
-            frame = _believable(frame)
             changed = device.facts is None or (frame.user, frame.system) != (device.facts.user, device.facts.system)
             device.facts, device.facts_at = frame, now
             house.live.roster.set_online(device, True, now)
@@ -55,24 +49,6 @@ def latest(house: House, device: RosterDevice, frame: f.Facts | f.Heartbeat | f.
         case f.Receiving():
             if _session(house, device, frame.session) is not None:
                 house.transfers.progress(frame.session, frame.transfer, frame.size)
-
-
-def _believable(facts: f.Facts) -> f.Facts:
-    """Return facts that pages can show: a device may say anything about itself, at any length."""
-    return replace(
-        facts,
-        host_name=facts.host_name[:LONGEST_FACT],
-        system=facts.system[:LONGEST_FACT],
-        architecture=facts.architecture[:LONGEST_FACT],
-        user=facts.user[:LONGEST_FACT],
-        uptime_seconds=min(max(facts.uptime_seconds, 0.0), LONGEST_UPTIME) if isfinite(facts.uptime_seconds) else 0.0,
-        disk_total_bytes=max(facts.disk_total_bytes, 0),
-        disk_free_bytes=max(facts.disk_free_bytes, 0),
-        memory_total_bytes=max(facts.memory_total_bytes, 0),
-        memory_available_bytes=max(facts.memory_available_bytes, 0),
-        addresses=tuple(address[:LONGEST_FACT] for address in facts.addresses[:MOST_ADDRESSES]),
-        consent_page=facts.consent_page[:LONGEST_FACT],
-    )
 
 
 def numbered(house: House, device: RosterDevice, number: int, frame: f.ToServer) -> None:

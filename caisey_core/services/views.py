@@ -233,6 +233,7 @@ class Proof(View, frozen=True):
     sentence: str  # "Verified: 214 events, consent 10:42:07 before the first command 10:42:31, device co-signed"
     proved: tuple[str, ...]
     broken: str = ""  # where not: session, event and time
+    at: int = 0  # when it was checked
 
 
 class Participant(View, frozen=True):
@@ -253,6 +254,56 @@ class ReviewPage(View, frozen=True):
     files: int
     events: int
     proof: Proof
+
+
+class EntryFilter(View, frozen=True):
+    """Which entries of a timeline: the words that each must have, the groups (None: all), and where to begin.
+
+    `start` counts the entries that fit; `at` (an event's position) or `time` (UTC microseconds) choose the part that holds it.
+    """
+
+    q: str = ""
+    groups: tuple[EntryGroup, ...] | None = None
+    start: int = 0
+    at: int | None = None
+    time: int | None = None
+
+
+class EntryPart(View, frozen=True):
+    """A part of a timeline, without outputs."""
+
+    entries: tuple[Entry, ...]
+    start: int  # of the first, among those that fit
+    matches: int  # how many fit
+    total: int
+    at: int | None = None  # the position of the entry that was asked for
+
+
+class EntryDetail(View, frozen=True):
+    """One entry with its texts. `changed`: the database does not hold what the timeline was made from."""
+
+    entry: Entry
+    changed: bool
+
+
+class ReviewScreen(View, frozen=True):
+    """The first screen of a review, and what the rest is fetched with."""
+
+    card: SessionCard
+    notes: str
+    checked: str
+    duration_us: int | None  # from consent to the end
+    participants: tuple[Participant, ...]
+    first_at: int
+    last_at: int
+    marks: tuple[float, ...]  # where commands lie between first and last, in percent, each place once
+    part: EntryPart
+    first: EntryDetail | None  # the entry that is shown at first
+    commands: int
+    files: int
+    events: int
+    terminal: bool  # there is something to replay
+    proof: Proof | None  # None: it is still being checked
 
 
 class InstallerView(View, frozen=True):
@@ -352,6 +403,61 @@ class Hit(View, frozen=True):
     title: str
     detail: str
     link: str
+
+
+Outcome = Literal[
+    "", "fixed", "workaround", "escalated", "not-reproducible", "no-fault", "denied", "expired", "cancelled", "revoked", "open"
+]
+
+
+class RecordFilter(View, frozen=True):
+    """What is looked for in the records; it lives in the address. Days are those of UTC, both included."""
+
+    q: str = ""
+    device: UUID | None = None
+    client: UUID | None = None
+    technician: UUID | None = None
+    since: date | None = None
+    until: date | None = None
+    outcome: Outcome = ""
+    before: int | None = None  # cursor of the next page
+
+
+class FoundLine(View, frozen=True):
+    """A line in which the words are, cut to what stands around them: pieces in turn not marked and marked."""
+
+    position: int
+    kind: Literal["command", "output", "terminal", "file", "reason", "note"]
+    pieces: tuple[str, ...]
+
+
+class FoundSession(View, frozen=True):
+    """A session with its first lines that fit."""
+
+    session: UUID
+    device: UUID
+    device_name: str
+    client_name: str
+    technician_name: str
+    requested_at: int
+    outcome: Outcome
+    reason: str
+    lines: tuple[FoundLine, ...]
+    more: bool
+
+
+class RecordsPage(View, frozen=True):
+    """Sessions, newest first. `to`: where looking ended for now. `left`: sessions that are not yet indexed."""
+
+    filter: RecordFilter
+    found: tuple[FoundSession, ...]
+    next: int | None
+    to: int | None
+    left: int
+    nothing_asked: bool
+    device_name: str  # of the filter
+    clients: tuple[Choice, ...]
+    technicians: tuple[Choice, ...]
 
 
 class NewMember(View, frozen=True):

@@ -26,7 +26,7 @@ def test_databases_that_are_none(tmp_path: Path, postgres_server: Postgres) -> N
     assert "must be an address" in refused("init", "--data", str(data), "--database", "mysql://db/caisey")
     assert not data.exists()
     assert caisey("init", "--data", str(data), "--database", mine).returncode == 0
-    assert not list(data.glob("*.db"))
+    assert [path.name for path in data.glob("*.db")] in ([], ["search.db"])
     other = tmp_path / "other"
     assert "already" in refused("init", "--data", str(other), "--database", mine)
     assert not other.exists()

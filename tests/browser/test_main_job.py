@@ -116,5 +116,6 @@ def test_assign_notify_ask_consent_work_reassign_finish_review(caisey: Caisey, p
     expect(anna.get_by_role("heading", name="Receipt")).to_be_visible()
     dana.goto(mia.url)
     expect(dana.get_by_text("Verified:").first).to_be_visible()
-    expect(dana.get_by_text("echo mia-$WHAT").first).to_be_visible()
+    dana.get_by_label("Search in this session").fill("mia-$WHAT")
+    expect(dana.locator("#entries").get_by_text("echo mia-$WHAT").first).to_be_visible()
     assert caisey.verify().returncode == 0

@@ -24,7 +24,7 @@ class Door:
     body: dict[str, Any] | None = None
     real: dict[str, Any] | None = None
     query: dict[str, str] = field(default_factory=dict)
-    kind: Literal["form", "json", "stream", "once"] = "form"
+    kind: Literal["form", "json", "stream", "once", "file"] = "form"
     absent: int = 404  # what is said of a last id that is not there
 
     @property
@@ -43,6 +43,8 @@ _WORKING: Final = {  # the same doors for pages and programs
     "POST sessions/{session:uuid}/files/{transfer:uuid}/cancel": Door(OWNER, {}, kind="json", absent=409),
     "GET sessions/{session:uuid}/files/{transfer:uuid}": Door(OWNER),
     "GET sessions/{session:uuid}/commands/{command:uuid}/output": Door(ALL),
+    "GET sessions/{session:uuid}/terminal.cast": Door(ALL),
+    "GET search": Door(ALL, query={"q": "desk"}),
     "GET devices/{device:uuid}": Door(ALL),
     "POST devices/{device:uuid}/rename": Door(ADMIN, {"name": ""}),
     "POST devices/{device:uuid}/move": Door(ADMIN, {"client": NOWHERE}),
@@ -58,6 +60,7 @@ _WORKING: Final = {  # the same doors for pages and programs
     "POST sessions/{session:uuid}/reassign": Door(HAND_OVER, {"technician": NOWHERE, "reason": ""}),
     "POST sessions/{session:uuid}/cancel": Door(CANCEL, {"reason": ""}),
     "POST sessions/{session:uuid}/complete": Door(OWNER, OUTCOME),
+    "GET sessions/{session:uuid}/bundle": Door(ALL, kind="file"),
     "POST sessions/{session:uuid}/erase": Door(ADMIN, {"reason": ""}),
     "GET retention": Door(ADMIN),
     "POST retention": Door(ADMIN, {"days": -1}),
@@ -68,6 +71,10 @@ _PAGES: Final = {
     "POST sign-out": Door(ALL, {}, kind="once"),
     "POST assignments/{assignment:uuid}/close": Door(HAND_OVER, {"reason": ""}),
     "GET sessions/{session:uuid}/review": Door(ALL),
+    "GET sessions/{session:uuid}/review/entries": Door(ALL),
+    "GET sessions/{session:uuid}/review/events/{position:int}": Door(ALL),
+    "GET sessions/{session:uuid}/review/verdict": Door(ALL),
+    "POST sessions/{session:uuid}/review/check": Door(ALL, {}),
     "GET clients": Door(ALL),
     "POST clients": Door(ADMIN, {"name": ""}),
     "POST clients/{client:uuid}/rename": Door(ADMIN, {"name": ""}, {"name": "Another name"}),
@@ -87,13 +94,15 @@ _PAGES: Final = {
     "POST account/password": Door(ALL, {"password": "one", "again": "two"}),
     "GET notices": Door(ALL),
     "POST notices/read": Door(ALL, {}),
-    "GET search": Door(ALL, query={"q": "desk"}),
+    "GET find": Door(ALL, query={"q": "desk"}),
     "GET events": Door(ALL, kind="stream"),
 }
 _API: Final = {
     **_WORKING,
     "GET devices": Door(ALL),
     "GET sessions/{session:uuid}/card": Door(ALL),
+    "GET sessions/{session:uuid}/entries": Door(ALL),
+    "GET sessions/{session:uuid}/entries/{position:int}": Door(ALL),
     "GET sessions/{session:uuid}/proof": Door(ALL),
     "POST sessions/{session:uuid}/commands": Door(OWNER, {"line": " "}),
     "POST sessions/{session:uuid}/interrupt": Door(OWNER, {"command": NOWHERE}),
@@ -118,6 +127,7 @@ API: Final = _under("/api/v1/t/{tenant:str}", _API)
 OPEN: Final = frozenset(
     {
         "GET /",
+        "GET /verify",
         "GET /static/{version:str}/{path:path}",
         "GET /sign-in/{token:str}",
         "POST /sign-in/{token:str}",

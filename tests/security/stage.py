@@ -10,6 +10,7 @@ from caisey_agent.protocol import frames as f
 
 FILE = b"the content of a file"
 OUTPUT = b"what the command put out"
+POSITION = "4"  # of an event that each session has
 
 
 @dataclass
@@ -25,9 +26,9 @@ class Stage:
         return self.fresh[name]() if name in self.fresh else self.ids[name]
 
 
-def unknown(_: str) -> str:
+def unknown(name: str) -> str:
     """Return an id of nothing."""
-    return str(uuid4())
+    return "9999999" if name == "position" else str(uuid4())
 
 
 def set_stage(companies: Companies, company: Company) -> Stage:
@@ -60,4 +61,4 @@ def set_stage(companies: Companies, company: Company) -> Stage:
         "client": str(company.clients["Harbor"]),
         "identity": str(company.members["mia"]),
     }
-    return Stage(company, ids, {"assignment": assignment, "installer": installer})
+    return Stage(company, ids, {"assignment": assignment, "installer": installer, "position": lambda: POSITION})

@@ -13,7 +13,7 @@ from companies import Companies, Company, two_companies
 from doors import TLS, Browser, caisey
 
 from .doors_table import API, PAGES, Door
-from .stage import FILE, Stage, set_stage
+from .stage import FILE, POSITION, Stage, set_stage
 from .test_every_door import _addressed
 
 POSTS = {route: door for route, door in PAGES.items() if route.startswith("POST")}
@@ -78,7 +78,9 @@ def test_a_cookie_is_no_token(companies: Companies, acme: Stage) -> None:
     """The API, which asks for no form token, does not know cookies."""
     browser = acme.company.browser("admin")
     for route in API:
-        method, address = _addressed(route, lambda name: acme.ids.get(name, acme.ids["session"]))
+        method, address = _addressed(
+            route, lambda name: POSITION if name == "position" else acme.ids.get(name, acme.ids["session"])
+        )
         answer = browser.client.request(method, address, headers={"accept": "application/json"})
         assert answer.status_code == 401, route
 
@@ -247,7 +249,7 @@ def _answers(companies: Companies, stage: Stage) -> Iterator[tuple[str, httpx2.R
     browser, ids = stage.company.browser("tom"), stage.ids
     api = stage.company.people["tom"]
     yield "page", browser.get("/t/acme-msp/")
-    yield "review", browser.get(f"/t/acme-msp/sessions/{ids['session']}/review")
+    yield "timeline", browser.get(f"/t/acme-msp/sessions/{ids['session']}/review/entries")
     yield "sign-in page", _new_browser(companies).get("/t/acme-msp/sign-in")
     yield "link page", _new_browser(companies).get("/sign-in/cai_nothing")
     yield "redirect", browser.client.get("/", follow_redirects=False)
@@ -268,6 +270,7 @@ def _answers(companies: Companies, stage: Stage) -> Iterator[tuple[str, httpx2.R
         ),
     )
     yield "search", browser.get("/t/acme-msp/search?q=desk")
+    yield "palette", browser.get("/t/acme-msp/find?q=desk")
     yield "download", browser.get(f"/t/acme-msp/sessions/{ids['session']}/files/{ids['transfer']}")
     yield "style", browser.get(re.findall(r'"(/static/[^"]+app.css)"', browser.get("/t/acme-msp/").text)[0])
     yield "script", browser.get(re.findall(r'"(/static/[^"]+app.js)"', browser.get("/t/acme-msp/").text)[0])
@@ -314,6 +317,17 @@ def test_only_the_terminals_page_may_make_styles(acme: Stage) -> None:
     assert policy.pop("style-src-attr") == "'none'"
     assert policy == dict(part.strip().partition(" ")[::2] for part in STRICT.split(";"))
     assert "unsafe" not in str(policy)
+
+
+def test_the_review_runs_the_player_and_nothing_else_besides(acme: Stage) -> None:
+    """The page with the replay may compile WebAssembly and write style elements, as its player must; all else stays strict."""
+    answer = acme.company.browser("admin").get(f"/t/acme-msp/sessions/{acme.ids['session']}/review")
+    policy = dict(part.strip().partition(" ")[::2] for part in answer.headers["content-security-policy"].split(";"))
+    assert policy.pop("style-src-elem") == "'self' 'unsafe-inline'"
+    assert policy.pop("style-src-attr") == "'none'"
+    assert policy.pop("script-src") == "'self' 'wasm-unsafe-eval'"
+    strict = dict(part.strip().partition(" ")[::2] for part in STRICT.split(";"))
+    assert policy == {name: value for name, value in strict.items() if name != "script-src"}
 
 
 def test_what_comes_from_a_device_is_never_a_page(acme: Stage) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 import httpx2
 import pytest
 from companies import NARROW, Companies, Company
-from doors import TLS
+from doors import TLS, until
 from litestar.routes import HTTPRoute, WebSocketRoute
 
 from caisey_core.app import close_house, make_app, open_house
@@ -18,7 +18,7 @@ from caisey_core.installation import make_folder, make_tenant
 from .doors_table import ADMIN, ALL, API, OPEN, PAGES, SOCKETS, Door
 from .stage import Stage, set_stage, unknown
 
-ID = re.compile(r"\{(\w+):(?:uuid|str)\}")
+ID = re.compile(r"\{(\w+):(?:uuid|str|int)\}")
 DONE = {200, 201, 202, 204, 303, 409, 422}
 ROUTES = {**PAGES, **API}
 LASTING = {route: door for route, door in ROUTES.items() if door.kind != "once"}  # signing out: test_browser_doors.py
@@ -155,7 +155,7 @@ def test_another_company(acme: Stage, bolt: Stage, route: str, door: Door) -> No
     assert there.status_code == 404, there.text
     nothing = at(lambda name: "no-such-msp" if name == "tenant" else unknown(name))
     assert (nothing.status_code, _plain(nothing)) == (404, _plain(there))
-    ids = [name for name in ID.findall(route) if name != "tenant"]
+    ids = [name for name in ID.findall(route) if name not in ("tenant", "position")]  # a position is nobody's
     for foreign in ids:
         theirs = at(lambda name, foreign=foreign: acme.id(name) if name == foreign else bolt.id(name))
         missing = at(lambda name, foreign=foreign: unknown(name) if name == foreign else bolt.id(name))
@@ -207,13 +207,29 @@ def _notice_of(stage: Stage) -> str:
 @pytest.mark.parametrize("q", ["desk", "spare", "acme", "harbor of acme", "tom of acme", "printer"])
 def test_search_ends_at_the_wall(acme: Stage, bolt: Stage, q: str) -> None:
     """The search box finds what is one's own, and nothing of another company or of clients that one does not serve."""
-    hits = bolt.company.browser("admin").get(f"/t/bolt-msp/search?q={q}").json()
+    hits = bolt.company.browser("admin").get(f"/t/bolt-msp/find?q={q}").json()
     shown = str(hits)
     assert "cme" not in shown
     assert not any(acme.ids[name] in shown for name in ("device", "session", "client"))
-    narrow = acme.company.browser(NARROW).get(f"/t/acme-msp/search?q={q}").json()
+    narrow = acme.company.browser(NARROW).get(f"/t/acme-msp/find?q={q}").json()
     assert [hit for hit in narrow if hit["kind"] in ("device", "session")] == []
     assert not any("Harbor" in hit["title"] for hit in narrow)
+
+
+def test_records_are_found_within_the_wall(acme: Stage, bolt: Stage) -> None:
+    """Search over records finds an output for who may review it; not for another company, nor for who serves other clients."""
+
+    def hits(stage: Stage, who: str) -> list[str]:
+        shown = stage.company.people[who].get("/search?q=%22what+the+command+put+out%22")
+        return [one["session"] for one in shown["found"]]
+
+    until(lambda: acme.ids["session"] in hits(acme, "tom"), "the index of one company")
+    until(lambda: bolt.ids["session"] in hits(bolt, "tom"), "the index of the other")
+    assert acme.ids["session"] not in hits(bolt, "admin")
+    assert bolt.ids["session"] not in hits(acme, "admin")
+    assert hits(acme, NARROW) == []
+    page = acme.company.browser(NARROW).get("/t/acme-msp/search?q=%22what+the+command+put+out%22").text
+    assert acme.ids["session"] not in page
 
 
 def test_pages_of_another_company_name_nothing_of_this_one(acme: Stage, bolt: Stage) -> None:

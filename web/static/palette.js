@@ -43,13 +43,14 @@ async function search() {
   const words = input.value.trim();
   const mine = places().filter((place) => words.toLowerCase().split(/\s+/).every((word) => place.title.toLowerCase().includes(word)));
   if (!words) return show(mine);
+  const records = document.querySelector(`.side nav a[href="${base}/search"]`) ? [{ kind: "act", title: `Search records for “${words}”`, detail: "Commands and outputs of all sessions", link: `${base}/search?q=${encodeURIComponent(words)}` }] : [];
   const turn = ++asked;
   try {
-    const response = await fetch(`${base}/search?q=${encodeURIComponent(words)}`, { headers: { accept: "application/json" } });
+    const response = await fetch(`${base}/find?q=${encodeURIComponent(words)}`, { headers: { accept: "application/json" } });
     const found = response.ok ? await response.json() : [];
-    if (turn === asked) show([...found, ...mine]);
+    if (turn === asked) show([...found, ...mine, ...records]);
   } catch {
-    if (turn === asked) show(mine);
+    if (turn === asked) show([...mine, ...records]);
   }
 }
 

@@ -360,7 +360,7 @@ class Facts(Frame, frozen=True, tag="facts"):
     consent_page: Fact = ""  # only in demonstrations: where the prompt can be reached
     scopes: Annotated[tuple[Fact, ...], Meta(max_length=32)] = ()  # the most that this device accepts
     attended: bool = True
-    shell: str = ""  # the plugin whose endpoint half runs here
+    shell: Fact = ""  # the plugin whose endpoint half runs here
 
 
 class Heartbeat(Frame, frozen=True, tag="heartbeat"):

@@ -1,6 +1,17 @@
 """The pages of the web UI. Each handler decodes what a browser sent, calls a service, and renders what came back."""
 
-from caisey_core.http.pages import account, administration, assignments, devices, events, notices, sessions, sign_in, verify
+from caisey_core.http.pages import (
+    account,
+    administration,
+    assignments,
+    devices,
+    events,
+    notices,
+    records,
+    sessions,
+    sign_in,
+    verify,
+)
 
 handlers = [
     *devices.handlers,
@@ -9,6 +20,7 @@ handlers = [
     *administration.handlers,
     *account.handlers,
     *notices.handlers,
+    *records.handlers,
     *events.handlers,
 ]
 public_handlers = [*sign_in.handlers, *verify.handlers]

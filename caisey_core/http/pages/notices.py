@@ -39,7 +39,7 @@ async def read(request: AnyRequest, house: NamedDependency[House], member: Named
     return answer(request, Done(said="Marked as read.", go="" if wanted.notice else address), address)
 
 
-@get("/search")
+@get("/find")
 async def find(house: NamedDependency[House], member: NamedDependency[Member], q: FromQuery[str] = "") -> tuple[Hit, ...]:
     """Answer the search box."""
     return await search.find(house, member, q)

@@ -1,21 +1,24 @@
 """Sessions: the board, the technician's page, the review, and what people do to a session from outside its terminal."""
 
-from typing import Any
+from typing import Any, get_args
 from uuid import UUID
 
 from litestar import Response, get, post
 from litestar.di import NamedDependency
 from litestar.params import FromPath
+from litestar.response import Redirect
+from litestar.status_codes import HTTP_303_SEE_OTHER
 from msgspec import Struct
+from msgspec.structs import replace
 
 from caisey_core.domain.events import Resolution
 from caisey_core.domain.roles import Member
 from caisey_core.http.forms import form, query
 from caisey_core.http.pages.answers import Done, answer, given
-from caisey_core.http.rendering import AnyRequest, page
+from caisey_core.http.rendering import AnyRequest, html, page, render
 from caisey_core.services import erasure, review, sessions
 from caisey_core.services.house import House
-from caisey_core.services.views import SessionFilter
+from caisey_core.services.views import EntryFilter, EntryGroup, Proof, SessionFilter
 
 
 class Ask(Struct, frozen=True, kw_only=True):
@@ -66,8 +69,58 @@ async def look_back(
     request: AnyRequest, session: FromPath[UUID], house: NamedDependency[House], member: NamedDependency[Member]
 ) -> Response[bytes]:
     """Show all that happened in a session, with the verdict on its record."""
-    view = given(await review.page(house, member, session))
-    return await page(house, request, member, "review/page.html", nav="sessions", live="review", view=view)
+    view = given(await review.screen(house, member, session))
+    return await page(house, request, member, "review/page.html", nav="sessions", live="review", replay=True, view=view)
+
+
+@get("/sessions/{session:uuid}/review/entries")
+async def entries(
+    request: AnyRequest, session: FromPath[UUID], house: NamedDependency[House], member: NamedDependency[Member]
+) -> Response[bytes]:
+    """Give a part of the timeline."""
+    asked = query(request, EntryFilter)
+    sent = request.query_params.getall("group", [])
+    groups = tuple(group for group in get_args(EntryGroup) if group in sent) if sent else None
+    part = given(await review.entries(house, member, session, replace(asked, groups=groups)))
+    return html(request, render(request, "review/entries.html", part=part))
+
+
+@get("/sessions/{session:uuid}/review/events/{position:int}")
+async def entry(
+    request: AnyRequest,
+    session: FromPath[UUID],
+    position: FromPath[int],
+    house: NamedDependency[House],
+    member: NamedDependency[Member],
+) -> Response[bytes]:
+    """Give one entry with its texts."""
+    found = given(await review.detail(house, member, session, position))
+    base = f"/t/{member.tenant_slug}"
+    return html(request, render(request, "review/event.html", entry=found.entry, changed=found.changed, base=base, id=session))
+
+
+@get("/sessions/{session:uuid}/review/verdict")
+async def verdict(
+    request: AnyRequest, session: FromPath[UUID], house: NamedDependency[House], member: NamedDependency[Member]
+) -> Response[bytes]:
+    """Give the verdict once it is made."""
+    return _verdict(request, member, session, given(await review.verdict(house, member, session)))
+
+
+@post("/sessions/{session:uuid}/review/check", status_code=200)
+async def check(
+    request: AnyRequest, session: FromPath[UUID], house: NamedDependency[House], member: NamedDependency[Member]
+) -> Response[Any]:
+    """Check all of the record again."""
+    proof = given(await review.verdict(house, member, session, anew=True))
+    if not request.headers.get("hx-request"):
+        return Redirect(f"{_address(member, session)}/review", status_code=HTTP_303_SEE_OTHER)
+    return _verdict(request, member, session, proof)
+
+
+def _verdict(request: AnyRequest, member: Member, session: UUID, proof: Proof) -> Response[bytes]:
+    base = f"/t/{member.tenant_slug}"
+    return html(request, render(request, "review/verdict.html", proof=proof, base=base, id=session, fresh=True))
 
 
 @post("/devices/{device:uuid}/sessions", status_code=200)
@@ -151,4 +204,4 @@ def _board(member: Member) -> str:
     return f"/t/{member.tenant_slug}/sessions"
 
 
-handlers = [board, work, look_back, ask, ask_more, nudge, reassign, cancel, complete, erase]
+handlers = [board, work, look_back, entries, entry, verdict, check, ask, ask_more, nudge, reassign, cancel, complete, erase]

@@ -5,7 +5,7 @@ from litestar import Response, get
 from caisey_core.services.checker_page import checker_page
 
 
-@get("/verify", sync_to_thread=False)
+@get("/verify", sync_to_thread=False, include_in_schema=False)
 def show() -> Response[bytes]:
     """Show the checker: the same bytes that each bundle carries as check.html."""
     page = checker_page()
