@@ -62,6 +62,9 @@ def pages(busy: Caisey) -> dict[str, tuple[str, str]]:
         "plugins": ("admin", f"{base}/plugins"),
         "audit": ("auditor", f"{base}/audit"),
         "keys": ("admin", f"{base}/keys"),
+        "retention": ("admin", f"{base}/retention"),
+        "search": ("dispatcher", f"{base}/search?q=linux"),
+        "account": ("tom", f"{base}/account"),
         "notices": ("tom", f"{base}/notices"),
         "nothing": ("tom", f"{base}/devices/00000000-0000-4000-8000-000000000000"),
     }
@@ -97,6 +100,8 @@ def test_pages_of_everybody_else(busy: Caisey, person: Person, look: str) -> Non
     """Sign-in, and the consent page with a question, at work and without either."""
     page = person(f"{busy.url}/t/brightwater-it/sign-in", **LOOKS[look])
     look_at(page, "sign-in", look)
+    page.goto(f"{busy.url}/verify")
+    look_at(page, "verify", look)
     for name, device in (("consent", "HD-XRAY"), ("consent-active", "HD-FRONTDESK"), ("consent-idle", "NW-WAREHOUSE-1")):
         page.goto(busy.devices[device].consent_page)
         look_at(page, name, look)
