@@ -185,6 +185,13 @@ def initials(name: str) -> str:
     return (words[0][:1] + (words[-1][:1] if len(words) > 1 else "")).upper()
 
 
+def keys(text: str) -> str:
+    """Return typed keys so that each can be seen: Enter as ⏎, Ctrl-C as ^C, Escape as ^[."""
+    return "".join(
+        "⏎" if char in "\r\n" else f"^{chr(ord(char) ^ 64)}" if ord(char) < 32 or char == "\x7f" else char for char in text
+    )
+
+
 def json(value: object) -> Markup:
     """Return a value as JSON that may stand in a script element as data."""
     return Markup(msgspec.json.encode(value).decode().replace("<", "\\u003c"))  # noqa: S704  # no markup is left in it

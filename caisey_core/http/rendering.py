@@ -77,6 +77,7 @@ def environment(house: House) -> Environment:
         filesize=phrases.size,
         initials=phrases.initials,
         json=phrases.json,
+        keys=phrases.keys,
         plain=plain,
     )
     return made

@@ -129,7 +129,7 @@ class Outline:
             return now, same
         if now.command is not None and read[0].command is not None:
             return replace(now, command=replace(now.command, output=read[0].command.output)), same
-        return replace(now, body=read[0].body), same
+        return replace(now, body=read[0].body, typed=read[0].typed), same
 
     def _as_outlined(self, row: Recorded) -> bool:
         at = row.position * 32

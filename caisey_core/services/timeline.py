@@ -12,6 +12,7 @@ from caisey_core.domain import events as e
 from caisey_core.record.store import Recorded
 from caisey_core.services.views import CommandCard, Entry, EntryGroup, Participant, TransferCard
 
+PAUSE_US = 60_000_000  # between two keys: what follows it is another entry
 SHOWN_OUTPUT = 64 * 1024  # bytes of a command's output in a page; the rest has an address of its own
 WITHHELD = "(no longer kept)"
 
@@ -32,7 +33,8 @@ class Timeline:
         self.checked = ""
         self.unknown = 0
         self._outputs: dict[UUID, bytearray] = {}
-        self._terminal: Entry | None = None
+        self._terminal: Entry | None = None  # the exchange in the terminal that goes on
+        self._terminal_at = 0
 
     def finish(self) -> "Timeline":
         """Put outputs and final states into the entries."""
@@ -151,8 +153,9 @@ class Timeline:
                 self._add(row, event, "state", "not run", f"The device did not do it: {event.reason}")
             case e.TerminalTyped():
                 self._person(event.actor.name, "technician", event.at)
-                text = f"({event.count} characters, not shown: the terminal did not echo)" if event.hidden else said[0]
-                self._add(row, event, "terminal", "typed", f"{event.actor.name} typed", text, size=event.count)
+                self._typed(
+                    row, event, f"({event.count} characters, not kept: the terminal did not echo)" if event.hidden else said[0]
+                )
             case e.TransferAccepted():
                 self._person(event.actor.name, "technician", event.at)
                 transfer = TransferCard(
@@ -213,7 +216,25 @@ class Timeline:
             self.entries[-1] = replace(last, body=last.body + text, body_size=last.body_size + event.output.size)
         else:
             self._add(row, event, "terminal", "output", "Terminal output", text, size=event.output.size)
-        self._terminal = self.entries[-1]
+        self._terminal, self._terminal_at = self.entries[-1], event.at
+
+    def _typed(self, row: Recorded, event: e.TerminalTyped, text: str) -> None:
+        """Keys and their echo are one exchange: an entry for each person and stretch of time, not for each key."""
+        text = text if self._keep else ""
+        last = self.entries[-1] if self.entries else None
+        if (
+            last is not None
+            and last is self._terminal
+            and (last.kind == "output" or last.actor == event.actor.name)
+            and last.body_size < SHOWN_OUTPUT
+            and event.at - self._terminal_at < PAUSE_US
+        ):
+            title = f"{event.actor.name} in the terminal"
+            self.entries[-1] = replace(last, kind="typed", actor=event.actor.name, title=title, typed=last.typed + text)
+        else:
+            self._add(row, event, "terminal", "typed", f"{event.actor.name} in the terminal")
+            self.entries[-1] = replace(self.entries[-1], typed=text)
+        self._terminal, self._terminal_at = self.entries[-1], event.at
 
     def _add(
         self,

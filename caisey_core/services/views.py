@@ -212,7 +212,7 @@ class SessionPage(View, frozen=True):
 
 
 class Entry(View, frozen=True):
-    """One line of the review's timeline. `text` is a sentence; `body` what was said, typed or put out."""
+    """One line of the review's timeline. `title` is a sentence; `body` what was said or put out, `typed` the keys."""
 
     position: int
     at: int
@@ -222,6 +222,7 @@ class Entry(View, frozen=True):
     title: str
     body: str = ""
     body_size: int = 0
+    typed: str = ""
     command: CommandCard | None = None
     transfer: TransferCard | None = None
 

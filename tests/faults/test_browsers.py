@@ -24,7 +24,7 @@ def session(caisey: Caisey) -> Iterator[str]:
 def typed(caisey: Caisey, session: str) -> list[tuple[str, str]]:
     """Who typed what, as the record has it."""
     entries = caisey.people["tom"].get(f"/sessions/{session}")["entries"]
-    return [(entry["actor"], entry["body"]) for entry in entries if "typed" in entry["kind"]]
+    return [(entry["actor"], entry["typed"]) for entry in entries if entry["typed"]]
 
 
 def test_closed_in_mid_command_and_back(caisey: Caisey, session: str) -> None:
