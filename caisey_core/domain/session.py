@@ -91,7 +91,7 @@ class Session(Struct, frozen=True, kw_only=True):
 
 
 _OVER: Final = Refused("This session is over.", "Ask for a new session on the device.")
-_SEALED: Final = Refused("This session's record is sealed.", "Nothing can be added to it.")
+_SEALED: Final = Refused("This session is over.", "Its record is sealed: nothing can be added to it.")
 
 
 def _uncovered(session: Session, scope: Scope, now: int) -> Refused | None:

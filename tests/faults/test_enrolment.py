@@ -1,5 +1,6 @@
 """Installers that are not valid, homes that are taken, floods, and copies of a device's key: clear words and exit codes."""
 
+import itertools
 import shutil
 import time
 from pathlib import Path
@@ -178,17 +179,24 @@ def test_an_unknown_device(caisey: Caisey, tmp_path: Path) -> None:
 
 def test_a_flood_of_enrolments(caisey: Caisey, tmp_path: Path) -> None:
     """Whoever guesses is made to wait, in words and with Retry-After; afterwards a valid installer works again."""
-    token = installer(caisey, uses=1)["token"]
+    token = installer(caisey, uses=100)["token"]
     wrong = {"token": "x", "public_key": "", "proof": "", "name": "flood"}
+    homes = (tmp_path / f"home-{number}" for number in itertools.count())
+
+    def slowed() -> str:
+        for _ in range(10):  # the agent takes a moment to start, and each moment lets somebody in
+            httpx2.post(caisey.url + "/agent/enrol", json=wrong, timeout=10)
+        code, words = enrol(caisey, token, next(homes))
+        return words if code == 3 else ""
+
     codes = [httpx2.post(caisey.url + "/agent/enrol", json=wrong, timeout=10).status_code for _ in range(40)]
     assert codes[0] == 422
     assert codes[-1] == 429
-    code, words = enrol(caisey, token, tmp_path / "home")
-    assert code == 3
+    words = until(slowed, "a refusal")
     assert "Too many devices are being enrolled from your address. Wait" in words
     refused = httpx2.post(caisey.url + "/agent/enrol", json=wrong, timeout=10)
     assert int(refused.headers["retry-after"]) >= 1
     began = time.monotonic()
-    until(lambda: enrol(caisey, token, tmp_path / "home")[0] == 0, "the valid one to be taken")
+    until(lambda: enrol(caisey, token, next(homes))[0] == 0, "the valid one to be taken")
     assert time.monotonic() - began < 15
     assert caisey.people["tom"].get("/queue") is not None, "others are not slowed"

@@ -594,7 +594,7 @@ class Session {
   // May it happen here? Returns why not.
   refusal(event) {
     const { ended, ask, consent } = this, over = "This session is over", before = "it happened before";
-    if (this.sealed) return "This session's record is sealed";
+    if (this.sealed) return "This session is over";
     const uncovered = (scope) => {
       if (ended) return over;
       if (!consent) return "Nobody at the device has agreed yet";
