@@ -2,8 +2,8 @@
 
 `events` has the exact bytes of each event, `disclosures` what is shown of its texts, `leaves` the events' leaf hashes (a hint:
 they name the event that was changed), `proofs.json` the way from both streams into the tenant's log, `checkpoint` the signed
-root of that log. `edits.json` is what a reviewer wrote in the place of withheld lines: it is no part of the proof. The rest is
-for reading. docs/record-format.md describes it for those who write a checker of their own.
+root of that log. An event that is withheld as a whole is an empty record: its leaf hash proves that it was there. `edits.json`
+is what a reviewer wrote in the place of withheld lines: it is no part of the proof. The rest is for reading. docs/record-format.md describes it for those who write a checker of their own.
 """
 
 import hashlib
@@ -88,7 +88,7 @@ class Keys(Struct, frozen=True, kw_only=True):
     """The tenant's public keys, oldest first, as C2SP verifier keys; the last one signed the checkpoint."""
 
     tenant: tuple[str, ...]
-    device: str  # hex
+    device: str  # hex; empty: the device's enrolment is withheld, so its signatures are not checked
 
 
 class Edit(Struct, frozen=True, kw_only=True):
@@ -280,18 +280,23 @@ class Bundle:
         return listing(self.manifest.files)
 
     def events(self) -> Iterator[tuple[int, bytes, Shown]]:
-        """Yield number, bytes and what is shown of each event; the end says whether all of them are what was signed."""
+        """Yield number, bytes and what is shown of each event; the end says whether all of them are what was signed.
+
+        No bytes stand for an event that is withheld as a whole: its leaf is in the tree, and nothing else of it is here.
+        """
         leaves, doubt = self._leaves()
         events, disclosures = self._container.records("events"), self._container.records("disclosures")
         count = 0
         for event in events:
             if count == self.manifest.events:
                 raise Broken(f"there are more events than the {count} that were signed", self.stream, count)
-            if leaf_hash(event) != leaves[32 * count : 32 * count + 32]:
+            if event and leaf_hash(event) != leaves[32 * count : 32 * count + 32]:
                 raise Broken("this event is not what was signed", self.stream, count)
             data = next(disclosures, None)
             if data is None:
                 raise Broken("the file disclosures ends before this event", self.stream, count)
+            if data and not event:
+                raise Broken("a text lies beside an event that is withheld", self.stream, count)
             try:
                 shown = decode_shown(data)
             except (msgspec.DecodeError, RecursionError) as error:

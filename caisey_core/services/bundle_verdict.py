@@ -102,6 +102,7 @@ class _Check:
                 if str(event.session) != told.session or event.events != told.events:
                     raise Broken("this export is of another session or length", AUDIT, position)
                 self._exported, self._exported_by = event, event.actor.name
+        self._devices.withheld = not keys.device and not self._devices.keys
         if not began:
             raise Broken("the bundle does not prove how the tenant's key came to be", AUDIT)
         if len(keys.tenant) != 1:
@@ -115,6 +116,11 @@ class _Check:
         for edit in bundle.edits:
             edits.setdefault(edit.event, set()).add(edit.line)
         for position, data, shown in bundle.events():
+            if not data:
+                check.skip(position)
+                if edits.pop(position, None):
+                    raise Broken("a reviewer's text stands in the place of an event", bundle.stream, position)
+                continue
             try:
                 event = e.decode(data)
                 contents = e.contents_in(data) if isinstance(event, e.Unknown) else e.contents(event)

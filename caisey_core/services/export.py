@@ -12,6 +12,7 @@ from uuid import UUID
 
 import msgspec
 from msgspec import Struct
+from msgspec.structs import replace
 
 from caisey_core.domain import events as e
 from caisey_core.domain.refused import Refused
@@ -38,13 +39,22 @@ TOO_LARGE: Final = Refused(
 class Transcript(Struct, frozen=True, kw_only=True):
     """What of a session is shown: everything, but for the lines that a reviewer withheld.
 
-    `withheld` names lines of an event, numbered over all its texts; None stands for all of them. `events` cuts the session
-    at a size that it had after a commit (a frozen copy of a running one); None takes all that there is.
+    `withheld` names lines of an event, numbered over all its texts; None stands for all of them. `hidden` names events of
+    which nothing but the leaf hash is shown. `device`: show the device's enrolment, without which its signatures cannot be
+    checked. `events` cuts the session at a size that it had after a commit (a frozen copy of a running one); None takes all
+    that there is.
     """
 
     events: int | None = None
     withheld: Mapping[int, frozenset[int] | None] = {}
     edits: tuple[Edit, ...] = ()
+    hidden: frozenset[int] = frozenset()
+    device: bool = True
+
+    @property
+    def everything(self) -> bool:
+        """Say whether nothing is withheld."""
+        return not self.withheld and not self.hidden and self.device
 
 
 EVERYTHING: Final = Transcript()
@@ -94,11 +104,12 @@ async def make(house: House, member: Member, session: UUID, transcript: Transcri
                 session=session,
                 events=parts.events,
                 files=bundle.listing(hashes),
-                everything=not transcript.withheld,
+                everything=transcript.everything,
             )
             if (refused := await house.journal.audit(tenant, event)) is not None:
                 return refused
-            proven = await house.record.in_reader(lambda store: _prove(store, tenant, session, parts, event.files))
+            shown = parts if transcript.device else replace(parts, device=None)
+            proven = await house.record.in_reader(lambda store: _prove(store, tenant, session, shown, event.files))
             if isinstance(proven, Refused):
                 return proven
             proofs, note, device_key = proven
@@ -148,6 +159,12 @@ def _collect(
         event = e.decode(row.event)
         sealed = sealed or isinstance(event, e.Sealed)
         device = event.device if isinstance(event, e.SessionRequested) else device
+        if row.position in transcript.hidden:
+            files["events"].write(record(b""))
+            files["disclosures"].write(record(b""))
+            files["leaves"].write(leaf_hash(row.event))
+            reading.hide(row.position, leaf_hash(row.event))
+            continue
         withheld = transcript.withheld.get(row.position, frozenset())
         shown: Shown = None
         if row.disclosure is not None and withheld is not None:

@@ -20,6 +20,8 @@ from caisey_core.services.plain_text import plain
 MOST_OUTPUT: Final = 64 * 1024  # bytes of one output in the page; the rest is in the JSON lines
 Text = list[tuple[bytes | None, str]]  # a text's lines: what was recorded, or None and what a reviewer wrote instead
 WITHHELD: Final = "withheld"
+BEGIN: Final = "<ol>"  # between these two stand the events, in a page of whatever frame
+END: Final = "</ol>"
 _STYLE: Final = (
     ":root{color-scheme:light dark;font:15px/1.5 system-ui,sans-serif}body{max-width:60rem;margin:0 auto;padding:1rem}"
     "h1{font-size:1.4rem;margin:.5rem 0}ol{list-style:none;padding:0}li{border-top:1px solid #8884;padding:.5rem 0}"
@@ -120,7 +122,7 @@ class Readable:
 
     def __init__(self, page: IO[bytes], lines: IO[bytes], cast: IO[bytes]) -> None:
         self._page, self._jsonl, self._cast = page, lines, cast
-        self.cast_used = False
+        self.cast_used = self._begun = False
         self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
         self._size = (80, 24)
         self._command: object = UNSET
@@ -135,11 +137,20 @@ class Readable:
             self._write_page(position, event, texts)
             self._write_cast(event, texts)
 
+    def hide(self, position: int, leaf: bytes) -> None:
+        """Write that there was an event of which nothing is shown."""
+        self._jsonl.write(msgspec.json.encode({"event": position, "withheld": True, "leaf": leaf.hex()}) + b"\n")
+        self._begin(None)
+        self._end_output()
+        self._page.write(
+            f'<li id="e{position}"><span class="n">event {position}</span><span class="w">withheld as a whole</span></li>\n'.encode()
+        )
+
     def finish(self, tenant: str, vkey: str) -> None:
         """Write the end of the page."""
         self._end_output()
         self._page.write(
-            f"</ol><footer><p>From the record of {escape(tenant)}. What is shown here can be proven: open <b>check.html</b> of "
+            f"{END}<footer><p>From the record of {escape(tenant)}. What is shown here can be proven: open <b>check.html</b> of "
             "this bundle in a browser and drop the bundle on it; nothing leaves your computer. Compare the key below with the "
             f"one that you got from {escape(tenant)} by another way. Text marked as a reviewer’s was written by a reviewer in "
             "the place of a withheld line and is no part of the proof.</p>"
@@ -147,12 +158,7 @@ class Readable:
         )
 
     def _write_page(self, position: int, event: e.SessionEvent | e.Unknown, texts: list[Text]) -> None:
-        if position == 0:
-            name = event.device_name if isinstance(event, e.SessionRequested) else ""
-            client = event.client_name if isinstance(event, e.SessionRequested) else ""
-            title = f"Session on {name}"
-            self._page.write(page_head(title).encode())
-            self._page.write(f"<h1>{escape(title)}</h1><p>{escape(client)} · all times are UTC</p><ol>".encode())
+        self._begin(event)
         if isinstance(event, e.OutputReceived) and event.command == self._command:
             self._page.write(self._output(texts).encode())  # the box of this command is open
             return
@@ -164,6 +170,17 @@ class Readable:
             return
         boxes = "".join(f"<pre>{_markup(text)}</pre>" for text in texts if text)
         self._page.write(f"{head}{boxes}</li>\n".encode())
+
+    def _begin(self, event: e.SessionEvent | e.Unknown | None) -> None:
+        """Write the head of the page before the first event."""
+        if self._begun:
+            return
+        self._begun = True
+        first = event if isinstance(event, e.SessionRequested) else None
+        title = f"Session on {first.device_name}" if first is not None else "A session"
+        self._page.write(page_head(title).encode())
+        client = f"{escape(first.client_name)} · " if first is not None else ""
+        self._page.write(f"<h1>{escape(title)}</h1><p>{client}all times are UTC</p>{BEGIN}".encode())
 
     def _output(self, texts: list[Text]) -> str:
         if self._room <= 0:

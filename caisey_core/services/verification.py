@@ -5,7 +5,7 @@ Used by `caisey verify` on a whole data folder and by the review page on one ses
 
 import contextlib
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -49,6 +49,7 @@ class Devices:
 
     keys: dict[str, bytes] = field(default_factory=dict)
     erased: dict[str, e.ContentErased] = field(default_factory=dict)  # by stream
+    withheld: bool = False  # the enrolment is not shown here: signatures of the device are not checked, and that is said
     nonces: set[bytes] = field(default_factory=set)
     names: dict[str, str] = field(default_factory=dict)
     refusals: list[tuple[int, e.WitnessRefused]] = field(default_factory=list)
@@ -80,6 +81,10 @@ def time_of(at: int) -> str:
         return "a time that cannot be"
 
 
+class _Unjudged(Exception):
+    """What this event must be compared with is withheld as a whole."""
+
+
 class SessionCheck:
     """Follows one session's events and checks what they mean. Raises Broken at the first that cannot be."""
 
@@ -97,10 +102,13 @@ class SessionCheck:
         self._lines: dict[UUID, bytes | None] = {}
         self._paths: dict[UUID, bytes | None] = {}
         self._outputs: dict[UUID, tuple[hashlib._Hash | None, int]] = {}
-        self._previous = NO_RECEIPT
+        self._previous: bytes | None = NO_RECEIPT  # None: a receipt may have been withheld since
         self._position = 0
         self._mono = 0
         self.uncompared = 0  # receipts for texts that are not wholly known here: signed and chained, but not compared
+        self.gaps = 0  # events that are withheld as a whole
+        self.unjudged = 0  # events that are shown and depend on what is withheld
+        self._begun_at: dict[UUID, int] = {}  # how many gaps there were when a command or transfer was accepted
 
     def _broken(self, what: str) -> Broken:
         return Broken(what, self._stream, self._position)
@@ -108,6 +116,15 @@ class SessionCheck:
     def take(self, row: Recorded) -> None:
         """Check the next event."""
         self.follow(row.position, e.decode(row.event), row.disclosure.texts if row.disclosure is not None else ())
+
+    def skip(self, position: int) -> None:
+        """Pass over an event that is withheld as a whole: what it said is not known, so nothing is concluded from it."""
+        self._position = position
+        if self.state.sealed:
+            raise self._broken("an event follows the seal")
+        self.events += 1
+        self.gaps += 1
+        self._previous = None
 
     def follow(self, position: int, event: e.AnyEvent | e.Unknown, texts: tuple[bytes | None, ...]) -> None:
         """Check the next event; None stands for a text of which something is withheld, no texts for none that is known."""
@@ -122,9 +139,17 @@ class SessionCheck:
             return
         if not isinstance(event, e.SessionEvent):
             raise self._broken("this event does not belong to a session")
-        self._meaning(event, texts[0] if texts else None)
+        try:
+            self._meaning(event, texts[0] if texts else None)
+        except _Unjudged:  # what nobody can check here changes nothing: it must not widen what was agreed
+            self.unjudged += 1
+            return
         outcome = decide(self.state, event)
-        if isinstance(outcome, Refused) or not outcome:
+        if self.gaps and not self.state.sealed and (isinstance(outcome, Refused) or not outcome):
+            self.unjudged += 1
+            if not isinstance(event, e.ConsentAsked | e.Sealed):  # those two count whatever came before
+                return
+        elif isinstance(outcome, Refused) or not outcome:
             reason = outcome.reason if isinstance(outcome, Refused) else "it happened before"
             raise self._broken(f"{type(event).__name__} at {time_of(event.at)} cannot follow here: {reason}")
         self.state = evolve(self.state, event)
@@ -148,6 +173,7 @@ class SessionCheck:
                 self.unreceipted.add(event.command)
                 self._lines[event.command] = _digest(text)
                 self._outputs[event.command] = (hashlib.sha256(), 0)
+                self._begun_at[event.command] = self.gaps
             case e.TerminalTyped():
                 self._works(event.at)
             case e.TransferAccepted():
@@ -182,9 +208,15 @@ class SessionCheck:
         if self.first_work is None:
             self.first_work = at
 
+    def _holds(self, signed: Callable[[bytes], bool]) -> bool:
+        """Ask whether the device signed something; where its key is withheld there is nothing to ask."""
+        return self._devices.withheld or signed(self._key())
+
     def _key(self) -> bytes:
         device = str(self.state.started.device) if self.state.started is not None else ""
         key = self._devices.keys.get(device)
+        if self.gaps and self.state.started is None and len(self._devices.keys) == 1:
+            (key,) = self._devices.keys.values()  # the session is named in all that is signed
         if key is None:
             raise self._broken("the audit log does not say that this device enrolled")
         return key
@@ -202,13 +234,16 @@ class SessionCheck:
 
     def _answer(self, data: bytes, signature: bytes, decision: str) -> consent.ConsentAnswer:
         ask = self.state.ask
-        if ask is None:
-            raise self._broken("an answer without a question")
         try:
             answer = consent.decode_statement(data)
         except msgspec.DecodeError as error:
             raise self._broken("the answer does not decode") from error
-        if not consent.holds(self._key(), ask.request, data, signature):
+        asked = ask is not None and getattr(answer, "request", b"") == hashlib.sha256(ask.request).digest()
+        if self.gaps and not asked:
+            raise _Unjudged
+        if ask is None:
+            raise self._broken("an answer without a question")
+        if not self._holds(lambda key: consent.holds(key, ask.request, data, signature)):
             raise self._broken("the answer is not signed by the device's key over what was asked")
         if (
             not isinstance(answer, consent.ConsentAnswer)
@@ -234,7 +269,10 @@ class SessionCheck:
 
     def _withdrawn(self, event: e.ConsentWithdrawn) -> None:
         agreed = self.state.consent
-        if agreed is None or not consent.holds(self._key(), agreed.request, event.withdrawal, event.signature):
+        if agreed is None or not self._holds(lambda key: consent.holds(key, agreed.request, event.withdrawal, event.signature)):
+            if self.gaps:  # a consent that was given later may be withheld
+                self.unjudged += 1
+                return
             raise self._broken("the withdrawal is not signed by the device's key")
         said = consent.decode_statement(event.withdrawal)
         if not isinstance(said, consent.ConsentWithdrawal) or (said.who, said.how, said.at) != (
@@ -245,13 +283,13 @@ class SessionCheck:
             raise self._broken("the device signed another withdrawal")
 
     def _receipt(self, data: bytes, signature: bytes) -> receipt.CommandReceipt | receipt.TransferReceipt:
-        if not receipt.holds(self._key(), data, signature):
+        if not self._holds(lambda key: receipt.holds(key, data, signature)):
             raise self._broken("the receipt is not signed by the device's key")
         try:
             said = receipt.decode(data)
         except msgspec.DecodeError as error:
             raise self._broken("the receipt does not decode") from error
-        if f"session/{said.session}" != self._stream or said.previous != self._previous:
+        if f"session/{said.session}" != self._stream or self._previous not in (None, said.previous):
             raise self._broken("the receipt does not follow the one before it")
         self._previous = hashlib.sha256(data).digest()
         self.receipts += 1
@@ -259,14 +297,17 @@ class SessionCheck:
 
     def _finished(self, event: e.CommandFinished) -> None:
         said = self._receipt(event.receipt, event.signature)
+        output: hashlib._Hash | None
         output, size = self._outputs.pop(event.command, (hashlib.sha256(), 0))
-        line = self._lines.get(event.command, b"")
+        line = self._lines.get(event.command, None if self.gaps else b"")
+        whole = self._begun_at.pop(event.command, 0) == self.gaps  # else some of its output may be withheld
+        output = output if whole else None
         self.uncompared += line is None or output is None
         if not isinstance(said, receipt.CommandReceipt) or said.command != event.command:
             raise self._broken("the receipt is for something else")
         if line is not None and said.line != line:
             raise self._broken("the device ran another command than the one that is recorded")
-        if said.output_size != size or (output is not None and said.output != output.digest()):
+        if (whole and said.output_size != size) or (output is not None and said.output != output.digest()):
             raise self._broken("the recorded output is not what the device sent")
         if (said.exit_code, said.duration_ns) != (event.exit_code, event.duration_ns):
             raise self._broken("the recorded end is not what the device signed")
@@ -276,7 +317,7 @@ class SessionCheck:
         said = self._receipt(event.receipt, event.signature)
         if not isinstance(said, receipt.TransferReceipt) or said.transfer != event.transfer:
             raise self._broken("the receipt is for something else")
-        path = self._paths.get(event.transfer, b"")
+        path = self._paths.get(event.transfer, None if self.gaps else b"")
         self.uncompared += path is None
         if (path is not None and said.path != path) or (said.content, said.size) != (event.content, event.size):
             raise self._broken("the file is not what the device signed for")
@@ -290,27 +331,43 @@ class SessionCheck:
             before = ""
             if self.first_work is not None:
                 before = f" before the first work {datetime.fromtimestamp(self.first_work / 1e6, UTC):%H:%M:%S}"
-            parts.append(f"consent {day:%H:%M:%S}{before}, device co-signed")
+            parts.append(f"consent {day:%H:%M:%S}{before}" + ("" if self._devices.withheld else ", device co-signed"))
+        elif self.gaps:
+            parts.append("the consent is not shown")
         else:
             parts.append("no consent, no work")
         if self.unreceipted:
-            parts.append(f"{len(self.unreceipted)} of {self.acts} commands and files without the device's receipt")
+            why = "withheld or without" if self.gaps else "without"
+            parts.append(f"{len(self.unreceipted)} of {self.acts} commands and files {why} the device's receipt")
         if self.erased is not None:
             parts.append(f"contents erased {time_of(self.erased.at)}")
+        if self.gaps:
+            parts.append(f"{self.gaps} withheld as a whole")
         return "Verified: " + ", ".join(parts)
 
     def proved(self) -> tuple[str, ...]:
         """Return a line for each thing that holds."""
         lines = [f"Every one of {self.events} events is where it was written, under roots that the tenant's key signed."]
-        if self.consent_at is not None:
+        signed, acts = not self._devices.withheld, "every act that could be judged" if self.gaps else "every act"
+        if self.gaps:
             lines.append(
-                f"The device signed the consent, {time_of(self.consent_at)}; every act lies within its scope and time."
+                f"{self.gaps} of them are withheld as a whole: that they are there is proven, what they say is not shown. "
+                f"{self.unjudged} events that are shown depend on them and were not judged."
             )
+        if not signed:
+            lines.append("The enrolment of the device is withheld: nothing that the device signed could be checked.")
+        if self.consent_at is not None:
+            said = "The device signed the consent" if signed else "The record tells the consent"
+            lines.append(f"{said}, {time_of(self.consent_at)}; {acts} lies within its scope and time.")
+        elif self.gaps:
+            lines.append("That there was consent before the work cannot be seen here: it, or what was asked, is withheld.")
         if self.acts:
             undone = f"; {self.not_done} came to nothing" if self.not_done else ""
-            missing = f"; {len(self.unreceipted)} without a receipt" if self.unreceipted else ""
+            without = "withheld or without a receipt" if self.gaps else "without a receipt"
+            missing = f"; {len(self.unreceipted)} {without}" if self.unreceipted else ""
+            kind = "chained and signed" if signed else "unchecked"
             lines.append(
-                f"{self.receipts} receipts of the device, chained and signed, for {self.acts} commands and files{undone}{missing}."
+                f"{self.receipts} receipts of the device, {kind}, for {self.acts} commands and files{undone}{missing}."
             )
         if self.erased is not None:
             why = f"{self.erased.actor.name}, {time_of(self.erased.at)}: {self.erased.reason}"

@@ -20,6 +20,8 @@ class Broken extends Error {
     this.event = event;
   }
 }
+// What this event must be compared with is withheld as a whole.
+class Unjudged extends Error {}
 const refuse = (condition, why) => { if (condition) throw new NotABundle(why); };
 
 // --- bytes and hashes -------------------------------------------------------------------------------------------------
@@ -469,6 +471,15 @@ class Session {
     Object.assign(this, { events: 0, consentAt: null, firstWork: null, receipts: 0, commands: 0, uncompared: 0, unknown: 0, technician: null });
     Object.assign(this, { running: new Set(), begun: new Set(), transfers: new Set(), unreceipted: new Set(), nonces: new Set() });
     Object.assign(this, { lines: new Map(), outputs: new Map(), paths: new Map(), previous: new Uint8Array(32) });
+    Object.assign(this, { gaps: 0, unjudged: 0, unsigned: false }); // what is withheld as a whole, and what depends on it
+  }
+
+  // An event that is withheld as a whole: what it said is not known, so nothing is concluded from it.
+  skip() {
+    if (this.sealed) throw new Error("an event follows the seal");
+    this.events++;
+    this.gaps++;
+    this.previous = null;
   }
 
   // `text` is the event's first text as a whole; undefined where there is none, or something of it is withheld.
@@ -482,9 +493,18 @@ class Session {
       this.unknown++;
       return;
     }
-    await this.meaning(event, text);
+    try {
+      await this.meaning(event, text);
+    } catch (error) {
+      if (!(error instanceof Unjudged)) throw error; // what nobody can check here changes nothing: it must not widen what was agreed
+      this.unjudged++;
+      return;
+    }
     const refused = this.refusal(event);
-    if (refused) throw new Error(`${event.kind} at ${timeOf(event.at)} cannot follow here: ${refused}`);
+    if (refused && this.gaps && !this.sealed) {
+      this.unjudged++;
+      if (!["consent-asked", "sealed"].includes(event.kind)) return; // those two count whatever came before
+    } else if (refused) throw new Error(`${event.kind} at ${timeOf(event.at)} cannot follow here: ${refused}`);
     this.evolve(event);
     if (this.running.size + this.begun.size + this.transfers.size > MOST_AT_ONCE) throw new Error(`more than ${MOST_AT_ONCE} commands at one time`);
   }
@@ -513,7 +533,10 @@ class Session {
       case "consent-denied": await this.answer(event, "denied"); break;
       case "consent-postponed": await this.answer(event, "later"); break;
       case "consent-withdrawn": {
-        if (!this.consent || !(await this.consentHolds(this.consent.request, event.withdrawal, event.signature))) throw new Error("the withdrawal is not signed by the device's key");
+        if (!this.consent || !(await this.consentHolds(this.consent.request, event.withdrawal, event.signature))) {
+          if (this.gaps) { this.unjudged++; break; } // a consent that was given later may be withheld
+          throw new Error("the withdrawal is not signed by the device's key");
+        }
         const said = unpack(event.withdrawal);
         if (said.type !== "consent-withdrawal" || said.who !== event.who || said.how !== event.how || said.at !== event.device_at) throw new Error("the device signed another withdrawal");
         break;
@@ -523,7 +546,7 @@ class Session {
         this.commands++;
         this.unreceipted.add(event.command);
         this.lines.set(event.command, text && (await sha256(text)));
-        this.outputs.set(event.command, { growing: new Growing(), size: 0 });
+        this.outputs.set(event.command, { growing: new Growing(), size: 0, gaps: this.gaps });
         break;
       case "terminal-typed": this.firstWork ??= event.at; break;
       case "transfer-accepted":
@@ -539,19 +562,21 @@ class Session {
         break;
       }
       case "command-finished": {
-        const said = await this.receipt(event), output = this.outputs.get(event.command) ?? { growing: new Growing(), size: 0 };
-        const line = this.lines.has(event.command) ? this.lines.get(event.command) : new Uint8Array(0);
+        const said = await this.receipt(event), output = this.outputs.get(event.command) ?? { growing: new Growing(), size: 0, gaps: 0 };
+        const line = this.lines.has(event.command) ? this.lines.get(event.command) : this.gaps ? undefined : new Uint8Array(0);
+        const complete = output.gaps === this.gaps; // else some of its output may be withheld
+        if (!complete) output.growing = null;
         this.outputs.delete(event.command);
         if (said.type !== "command" || said.command !== event.command) throw new Error("the receipt is for something else");
         if (line && !same(said.line, line)) throw new Error("the device ran another command than the one that is recorded");
-        if (said.output_size !== output.size || (output.growing && !same(said.output, await output.growing.digest()))) throw new Error("the recorded output is not what the device sent");
+        if ((complete && said.output_size !== output.size) || (output.growing && !same(said.output, await output.growing.digest()))) throw new Error("the recorded output is not what the device sent");
         if (said.exit_code !== event.exit_code || said.duration_ns !== event.duration_ns) throw new Error("the recorded end is not what the device signed");
         if (!line || !output.growing) this.uncompared++;
         this.unreceipted.delete(event.command);
         break;
       }
       case "transfer-finished": {
-        const said = await this.receipt(event), path = this.paths.has(event.transfer) ? this.paths.get(event.transfer) : new Uint8Array(0);
+        const said = await this.receipt(event), path = this.paths.has(event.transfer) ? this.paths.get(event.transfer) : this.gaps ? undefined : new Uint8Array(0);
         if (said.type !== "transfer" || said.transfer !== event.transfer) throw new Error("the receipt is for something else");
         if ((path && !same(said.path, path)) || !same(said.content, event.content) || said.size !== event.size) throw new Error("the file is not what the device signed for");
         if (!path) this.uncompared++;
@@ -563,29 +588,32 @@ class Session {
   }
 
   key() {
-    const key = this.keys.get(this.started?.device);
+    const only = this.gaps && !this.started && this.keys.size === 1; // the session is named in all that is signed
+    const key = only ? [...this.keys.values()][0] : this.keys.get(this.started?.device);
     if (!key) throw new Error("the audit log does not say that this device enrolled");
     return key;
   }
 
-  consentHolds(request, statement, signature) {
+  async consentHolds(request, statement, signature) {
+    if (this.unsigned) return true;
     const length = new Uint8Array(8);
     new DataView(length.buffer).setUint32(4, request.length);
     return signed(this.key(), signature, join(ascii("caisey consent v1\n"), length, request, statement));
   }
 
   async answer(event, decision) {
-    if (!this.ask) throw new Error("an answer without a question");
     const answer = unpack(event.answer);
+    if (this.gaps && !(this.ask && same(answer.request, await sha256(this.ask.request)))) throw new Unjudged();
+    if (!this.ask) throw new Error("an answer without a question");
     if (!(await this.consentHolds(this.ask.request, event.answer, event.signature))) throw new Error("the answer is not signed by the device's key over what was asked");
     if (answer.type !== "consent-answer" || answer.decision !== decision || `session/${answer.session}` !== this.stream || !same(answer.request, await sha256(this.ask.request))) throw new Error("the device signed another answer");
     return { scopes: [], duration_seconds: 0, ...answer };
   }
 
   async receipt(event) {
-    if (!(await signed(this.key(), event.signature, join(ascii("caisey receipt v1\n"), event.receipt)))) throw new Error("the receipt is not signed by the device's key");
+    if (!this.unsigned && !(await signed(this.key(), event.signature, join(ascii("caisey receipt v1\n"), event.receipt)))) throw new Error("the receipt is not signed by the device's key");
     const said = unpack(event.receipt);
-    if (`session/${said.session}` !== this.stream || !same(said.previous, this.previous)) throw new Error("the receipt does not follow the one before it");
+    if (`session/${said.session}` !== this.stream || (this.previous && !same(said.previous, this.previous))) throw new Error("the receipt does not follow the one before it");
     this.previous = await sha256(event.receipt);
     this.receipts++;
     return said;
@@ -740,14 +768,24 @@ async function check(blob, givenKey, proved, seen) {
   }
   const instead = new Map();
   for (const edit of edits) instead.set(edit.event, (instead.get(edit.event) ?? new Map()).set(edit.line, edit.text));
-  const session = new Session(stream, devices), disclosures = zip.records("disclosures");
+  const session = new Session(stream, devices);
+  session.unsigned = !keys.device && !devices.size;
+  const disclosures = zip.records("disclosures");
   let count = 0, shownLines = 0, withheldLines = 0;
   for await (const data of zip.records("events")) {
     const no = (what) => { throw new Broken(what, stream, count); };
     if (count === manifest.events) no(`there are more events than the ${count} that were signed`);
-    if (!same(await leafHash(data), leaves.slice(32 * count, 32 * count + 32))) no("this event is not what was signed");
+    if (data.length && !same(await leafHash(data), leaves.slice(32 * count, 32 * count + 32))) no("this event is not what was signed");
     const { value: packed, done } = await disclosures.next();
     if (done) no("the file disclosures ends before this event");
+    if (!data.length) { // withheld as a whole: its leaf is in the tree, and nothing else of it is here
+      if (packed.length) no("a text lies beside an event that is withheld");
+      if (instead.has(count)) no("a reviewer's text stands in the place of an event");
+      try { session.skip(); } catch (error) { no(error.message); }
+      seen(count, null);
+      count++;
+      continue;
+    }
     let event, lines = null;
     try {
       event = unpack(data);
@@ -780,11 +818,14 @@ async function check(blob, givenKey, proved, seen) {
   if (session.sealed !== manifest.sealed) throw new Broken("the manifest does not tell whether the record is sealed", stream);
 
   proved(`Every one of ${count} events is where it was written, under roots that the tenant's key signed.`);
+  const { gaps, unsigned } = session;
+  if (gaps) proved(`${gaps} of them are withheld as a whole: that they are there is proven, what they say is not shown. ${session.unjudged} events that are shown depend on them and were not judged.`);
+  if (unsigned) proved("The enrolment of the device is withheld: nothing that the device signed could be checked.");
   if (session.consentAt !== null) {
     const before = session.firstWork === null ? "" : `, before the first work, ${timeOf(session.firstWork)}`;
-    proved(`The device signed the consent, ${timeOf(session.consentAt)}${before}; every act lies within its scope and time.`);
-  }
-  if (session.commands) proved(`${session.receipts} receipts of the device, chained and signed, for ${session.commands} commands and files${session.unreceipted.size ? `; ${session.unreceipted.size} without a receipt` : ""}.`);
+    proved(`${unsigned ? "The record tells the consent" : "The device signed the consent"}, ${timeOf(session.consentAt)}${before}; every act${gaps ? " that could be judged" : ""} lies within its scope and time.`);
+  } else if (gaps) proved("That there was consent before the work cannot be seen here: it, or what was asked, is withheld.");
+  if (session.commands) proved(`${session.receipts} receipts of the device, ${unsigned ? "unchecked" : "chained and signed"}, for ${session.commands} commands and files${session.unreceipted.size ? `; ${session.unreceipted.size} ${gaps ? "withheld or " : ""}without a receipt` : ""}.`);
   proved(session.sealed ? "The record is sealed: nothing can follow." : "The record is still open.");
   proved(`${shownLines} lines are shown exactly as they were recorded${withheldLines ? `; ${withheldLines} are withheld or erased, each in its place` : ""}${session.uncompared ? `; ${session.uncompared} receipts are for texts of which something is withheld, so those were not compared` : ""}.`);
   if (session.unknown) proved(`${session.unknown} events are of kinds that this page does not know: in place, not understood.`);
@@ -815,6 +856,7 @@ const plain = (text) => text.replace(/\r\n/g, "\n").replace(/\x1b\[[0-?]*[ -/]*[
 function showEvent(number, event, contents, lines, written, broken = false) {
   if (number >= MOST_SHOWN && !broken) { byId("more").textContent = `The first ${MOST_SHOWN} events are shown; all of them are checked.`; return; }
   const row = add(byId("events"), "li", undefined, broken ? "broken" : "");
+  if (!event) { add(row, "span", `${number} · withheld as a whole`, "hidden"); return; }
   add(row, "span", `${number} · ${timeOf(event.at)}`, "where");
   add(row, "b", event.kind);
   const more = ["who", "scopes", "exit_code", "reason", "direction", "to_name", "resolution", "device_name", "technician_name"].filter((name) => ["string", "number"].includes(typeof event[name]) || Array.isArray(event[name]));
