@@ -204,6 +204,7 @@ class Files:
                 size=size,
                 ended_at=time.time_ns() // 1000,
                 previous=self._previous(session),
+                salt=secrets.token_bytes(16),
             )
         )
         self._signed(

@@ -5,6 +5,7 @@ import contextlib
 import hashlib
 import os
 import pwd
+import secrets
 import time
 from collections.abc import Callable, Coroutine
 from importlib.metadata import entry_points
@@ -203,6 +204,7 @@ class Session:
                 output=running.output.digest(),
                 output_size=running.size,
                 previous=work.ledger.last_receipt(self.id),
+                salt=secrets.token_bytes(16),
             )
         )
         work.send_signed(

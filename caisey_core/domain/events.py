@@ -149,10 +149,12 @@ class ConsentEnded(Event, frozen=True, tag="consent-ended"):
 class ShellStarted(FromDevice, frozen=True, tag="shell-started"):
     shell: str
     account: str
+    salt: bytes = b""
 
 
 class ShellEnded(FromDevice, frozen=True, tag="shell-ended"):
     reason: str
+    salt: bytes = b""
 
 
 class CommandAccepted(Event, frozen=True, tag="command-accepted"):
@@ -205,6 +207,7 @@ class NotRun(FromDevice, frozen=True, tag="not-run"):
     subject: UUID | None
     reason: str
     lost: bool
+    salt: bytes = b""
 
 
 class TerminalTyped(Event, frozen=True, tag="terminal-typed"):
@@ -243,11 +246,13 @@ class TransferFinished(FromDevice, frozen=True, tag="transfer-finished"):
 class TransferFailed(FromDevice, frozen=True, tag="transfer-failed"):
     transfer: UUID
     reason: str
+    salt: bytes = b""
 
 
 class TransferCancelled(Event, frozen=True, tag="transfer-cancelled"):
     transfer: UUID
     reason: str
+    salt: bytes = b""
 
 
 # --- a session: people and its end -----------------------------------------------------------------------------------
@@ -261,16 +266,19 @@ class Reassigned(Event, frozen=True, tag="reassigned"):
     to_technician: UUID
     to_name: str
     reason: Content
+    salt: bytes = b""
 
 
 class SessionInterrupted(Event, frozen=True, tag="session-interrupted"):
     """The device or the server was gone; nothing is lost."""
 
     reason: str
+    salt: bytes = b""
 
 
 class SessionResumed(Event, frozen=True, tag="session-resumed"):
     reason: str
+    salt: bytes = b""
 
 
 Resolution = Literal["fixed", "workaround", "escalated", "not-reproducible", "no-fault"]
@@ -557,6 +565,12 @@ AuditEvent = (
 )
 
 AnyEvent = SessionEvent | AuditEvent
+
+# Kinds with words in the clear and nothing else that cannot be guessed: `salt` (16 random bytes) keeps somebody who is only
+# shown the event's leaf hash from trying words until they fit.
+Salted = (
+    ShellStarted | ShellEnded | NotRun | TransferFailed | TransferCancelled | Reassigned | SessionInterrupted | SessionResumed
+)
 
 encode = msgspec.msgpack.Encoder().encode
 _decoder: msgspec.msgpack.Decoder[AnyEvent] = msgspec.msgpack.Decoder(AnyEvent)

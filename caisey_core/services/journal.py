@@ -5,6 +5,7 @@ state that judged it is the state that it changes. What is shown or done because
 """
 
 import asyncio
+import secrets
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from uuid import UUID
@@ -17,7 +18,7 @@ from caisey_core.domain import events as e
 from caisey_core.domain.events import AnyEvent, Content, SessionEvent
 from caisey_core.domain.refused import Refused
 from caisey_core.domain.session import Session, decide, evolve
-from caisey_core.record.commitment import Disclosure, commit
+from caisey_core.record.commitment import SALT, Disclosure, commit
 from caisey_core.record.store import RecordUnavailable
 from caisey_core.record.writer import Entry, Record, Ticket
 from caisey_core.services.house import log
@@ -160,6 +161,8 @@ class Journal:
         if self.held:
             return HELD
         proposed = replace(proposed, at=proposed.at or self._clock.now(), mono=self._clock.mono() - session.mono_base)
+        if isinstance(proposed, e.Salted):
+            proposed = replace(proposed, salt=secrets.token_bytes(SALT))
         outcome = decide(session.state, proposed)
         if isinstance(outcome, Refused):
             return outcome

@@ -31,6 +31,7 @@ class CommandReceipt(Struct, frozen=True, kw_only=True, tag="command", tag_field
     output: bytes  # SHA-256 over the output as the device sent it
     output_size: int  # bytes
     previous: bytes  # SHA-256 of the session's previous receipt, or NO_RECEIPT
+    salt: bytes = b""  # 16 random bytes: who sees only the next receipt's `previous` cannot try words until they fit
 
 
 class TransferReceipt(Struct, frozen=True, kw_only=True, tag="transfer", tag_field="type"):
@@ -45,6 +46,7 @@ class TransferReceipt(Struct, frozen=True, kw_only=True, tag="transfer", tag_fie
     size: int  # bytes
     ended_at: int  # device's clock, UTC microseconds
     previous: bytes
+    salt: bytes = b""
 
 
 _CONTEXT = b"caisey receipt v1\n"
