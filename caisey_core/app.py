@@ -39,6 +39,7 @@ from caisey_core.services.indexing import Indexer
 from caisey_core.services.journal import Journal
 from caisey_core.services.outlines import Outlines
 from caisey_core.services.projector import Projector
+from caisey_core.services.sharing import Sharing
 from caisey_core.services.transfers import Transfers
 from caisey_core.services.verdicts import Verdicts
 from caisey_core.services.witnesses import Witnesses
@@ -88,6 +89,7 @@ async def _begin(house: House) -> None:
     house.witnesses = Witnesses(house)
     house.outlines = Outlines(record)
     house.verdicts = Verdicts(record, clock)
+    house.sharing = Sharing()
     house.journal.heard.append(lambda session, event, position: screen.heard(house, session, event, position))
     known = set(record.tenants())
     for tenant in await catalogue.tenants.all():
@@ -170,6 +172,7 @@ def end_streams(house: House) -> None:
     house.live.news.close()
     house.live.watchers.close()
     house.live.links.close_all(1012, "The server stops.")
+    house.sharing.close()
 
 
 def make_app(house: House) -> Litestar:

@@ -15,8 +15,10 @@ from caisey_core.catalogue.members import Members
 from caisey_core.catalogue.notices import Notices
 from caisey_core.catalogue.plugin_store import PluginStore
 from caisey_core.catalogue.sessions import Sessions
+from caisey_core.catalogue.shares import Shares
 from caisey_core.catalogue.sign_ins import SignIns
 from caisey_core.catalogue.tenants import Tenants
+from caisey_core.catalogue.transcripts import Transcripts
 from caisey_core.catalogue.witnesses import Witnesses
 
 if TYPE_CHECKING:
@@ -40,6 +42,8 @@ class Catalogue:
         self.erasures = Erasures(engine)
         self.plugin_store = PluginStore()
         self.witnesses = Witnesses()
+        self.transcripts = Transcripts()
+        self.shares = Shares()
 
     @classmethod
     async def create(cls, place: Path | str) -> "Catalogue":

@@ -80,4 +80,17 @@ CREATE TABLE witness (id UUID PRIMARY KEY, tenant UUID NOT NULL, size BIGINT NOT
   refused_at BIGINT, reason VARCHAR NOT NULL, remembered BIGINT NOT NULL);
 CREATE INDEX witness_tenant ON witness (tenant);
 """,
+    """
+CREATE TABLE transcript (id UUID PRIMARY KEY, tenant UUID NOT NULL, session UUID NOT NULL, events BIGINT NOT NULL,
+  version BIGINT NOT NULL, decisions BLOB NOT NULL, created_at BIGINT NOT NULL, created_by_name VARCHAR NOT NULL,
+  changed_at BIGINT NOT NULL, changed_by_name VARCHAR NOT NULL, lines BIGINT NOT NULL, withheld BIGINT NOT NULL,
+  hidden BIGINT NOT NULL, published_at BIGINT);
+CREATE INDEX transcript_session ON transcript (tenant, session, created_at);
+CREATE TABLE share (id UUID PRIMARY KEY, tenant UUID NOT NULL, transcript UUID NOT NULL, session UUID NOT NULL,
+  token_hash BLOB NOT NULL UNIQUE, passcode VARCHAR NOT NULL, created_at BIGINT NOT NULL, created_by_name VARCHAR NOT NULL,
+  refreshed_at BIGINT, expires_at BIGINT, revoked_at BIGINT, revoked_by_name VARCHAR NOT NULL, openings BIGINT NOT NULL,
+  last_opened_at BIGINT);
+CREATE UNIQUE INDEX share_transcript ON share (tenant, transcript);
+CREATE INDEX share_tenant ON share (tenant, created_at)
+""",
 )

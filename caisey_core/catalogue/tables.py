@@ -199,6 +199,40 @@ class WitnessTable(Table, tablename="witness"):
     remembered = BigInt()
 
 
+class TranscriptTable(Table, tablename="transcript"):
+    id = UUID(primary_key=True)
+    tenant = UUID()
+    session = UUID()
+    events = BigInt()
+    version = BigInt()
+    decisions = Bytea()
+    created_at = BigInt()
+    created_by_name = Varchar()
+    changed_at = BigInt()
+    changed_by_name = Varchar()
+    lines = BigInt()
+    withheld = BigInt()
+    hidden = BigInt()
+    published_at = BigInt(null=True, default=None)
+
+
+class ShareTable(Table, tablename="share"):
+    id = UUID(primary_key=True)
+    tenant = UUID()
+    transcript = UUID()
+    session = UUID()
+    token_hash = Bytea()
+    passcode = Varchar(length=None)
+    created_at = BigInt()
+    created_by_name = Varchar()
+    refreshed_at = BigInt(null=True, default=None)
+    expires_at = BigInt(null=True, default=None)
+    revoked_at = BigInt(null=True, default=None)
+    revoked_by_name = Varchar()
+    openings = BigInt()
+    last_opened_at = BigInt(null=True, default=None)
+
+
 ALL = (
     TenantTable,
     ClientTable,
@@ -217,4 +251,6 @@ ALL = (
     ErasureTable,
     RetentionTable,
     WitnessTable,
+    TranscriptTable,
+    ShareTable,
 )

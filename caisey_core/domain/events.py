@@ -504,6 +504,72 @@ class SessionExported(Event, frozen=True, tag="session-exported"):
     everything: bool  # False: a reviewer withheld lines
 
 
+class TranscriptCreated(Event, frozen=True, tag="transcript-created"):
+    """Somebody began to review a frozen copy of a session's first `events` events."""
+
+    transcript: UUID
+    session: UUID
+    events: int
+    lines: int
+
+
+class TranscriptChanged(Event, frozen=True, tag="transcript-changed"):
+    """A reviewer's decisions were saved; what they withheld is not said here."""
+
+    transcript: UUID
+    session: UUID
+    version: int
+    withheld: int  # lines
+    hidden: int  # events withheld as a whole
+
+
+class TranscriptPublished(Event, frozen=True, tag="transcript-published"):
+    """The reviewer has looked at all lines; whoever has the link can read what stays."""
+
+    transcript: UUID
+    session: UUID
+    share: UUID
+    lines: int  # that were looked at
+    withheld: int
+    hidden: int
+    passcode: bool
+    expires_at: int | None  # server's clock, UTC microseconds
+
+
+class ShareOpened(Event, frozen=True, tag="share-opened"):
+    """Somebody read a share: its page, or a file of it."""
+
+    share: UUID
+    transcript: UUID
+    session: UUID
+    what: str  # page, bundle, terminal
+    address: str
+
+
+class SharePasscodeRefused(Event, frozen=True, tag="share-passcode-refused"):
+    share: UUID
+    transcript: UUID
+    session: UUID
+    address: str
+
+
+class ShareRefreshed(Event, frozen=True, tag="share-refreshed"):
+    """A share got a new link; the old one stopped at once."""
+
+    share: UUID
+    transcript: UUID
+    session: UUID
+    passcode: bool
+    expires_at: int | None  # server's clock, UTC microseconds
+
+
+class ShareRevoked(Event, frozen=True, tag="share-revoked"):
+    share: UUID
+    transcript: UUID
+    session: UUID
+    reason: Literal["revoked", "erased"]
+
+
 class PluginEnabled(Event, frozen=True, tag="plugin-enabled"):
     plugin: str
 
@@ -558,6 +624,13 @@ AuditEvent = (
     | ContentErased
     | RetentionSet
     | SessionExported
+    | TranscriptCreated
+    | TranscriptChanged
+    | TranscriptPublished
+    | ShareOpened
+    | SharePasscodeRefused
+    | ShareRefreshed
+    | ShareRevoked
     | PluginEnabled
     | PluginDisabled
     | WitnessRefused

@@ -31,6 +31,7 @@ class May(StrEnum):
     WORK = "work in sessions"
     WORK_IN_OTHERS = "work in other technicians' sessions"
     CANCEL = "cancel other members' requests"
+    SHARE = "share transcripts"
     ENROL = "enrol devices and make installers"
     CHANGE_DEVICES = "rename, move or remove devices"
     CHANGE_CLIENTS = "change clients"
@@ -41,12 +42,12 @@ class May(StrEnum):
 
 
 _LOOK: Final = frozenset({May.SEE_DEVICES, May.SEE_SESSIONS})
-_DISPATCH: Final = _LOOK | {May.REVIEW, May.ASSIGN, May.NUDGE, May.CANCEL}
+_DISPATCH: Final = _LOOK | {May.REVIEW, May.ASSIGN, May.NUDGE, May.CANCEL, May.SHARE}
 PERMISSIONS: Final[dict[Role, frozenset[May]]] = {
     Role.ADMIN: frozenset(May) - {May.WORK, May.WORK_IN_OTHERS},
     Role.DISPATCHER: _DISPATCH,
     Role.TECHNICIAN: _LOOK | {May.REVIEW, May.WORK, May.NUDGE},
-    Role.SENIOR: _LOOK | {May.REVIEW, May.WORK, May.WORK_IN_OTHERS, May.NUDGE, May.ASSIGN},
+    Role.SENIOR: _LOOK | {May.REVIEW, May.WORK, May.WORK_IN_OTHERS, May.NUDGE, May.ASSIGN, May.SHARE},
     Role.AUDITOR: _LOOK | {May.REVIEW, May.SEE_AUDIT, May.SEE_PLUGINS},
 }
 

@@ -26,13 +26,12 @@ GROUPS: Final[dict[AuditGroup, tuple[type[e.Event], ...]]] = {
     ),
     "work": (e.DeviceAssigned, e.AssignmentMoved, e.AssignmentClosed, e.SessionOpened),
     "records": (
-        e.ReviewOpened,
-        e.SessionExported,
-        e.AuditExported,
-        e.ContentErased,
-        e.RetentionSet,
-        e.WitnessRefused,
-        e.WitnessSatisfied,
+        *(e.ReviewOpened, e.AuditExported, e.SessionExported, e.ContentErased, e.RetentionSet),
+        *(e.WitnessRefused, e.WitnessSatisfied),
+    ),
+    "shares": (
+        *(e.TranscriptCreated, e.TranscriptChanged, e.TranscriptPublished),
+        *(e.ShareOpened, e.SharePasscodeRefused, e.ShareRefreshed, e.ShareRevoked),
     ),
     "settings": (e.TenantCreated, e.ClientCreated, e.ClientRenamed, e.MemberCreated, e.PluginEnabled, e.PluginDisabled),
 }
@@ -85,9 +84,7 @@ def _entry(position: int, event: e.AnyEvent | e.Unknown, names: dict[UUID, str])
         actor=event.actor.name or event.actor.kind,
         kind=event.kind if isinstance(event, e.Unknown) else str(event.__struct_config__.tag),
         sentence=_sentence(event, names),
-        session=event.session
-        if isinstance(event, e.SessionOpened | e.ReviewOpened | e.SessionExported | e.ContentErased)
-        else None,
+        session=found if isinstance(found := getattr(event, "session", None), UUID) else None,
     )
 
 
@@ -187,6 +184,22 @@ def _sentence(event: e.AnyEvent | e.Unknown, names: dict[UUID, str]) -> str:
             return f"Contents of {whose} are kept {days}"
         case e.SessionExported():
             return f"Exported a session, {event.events} events" + ("" if event.everything else ", with lines withheld")
+        case e.TranscriptCreated():
+            return f"Began a transcript of a session, {event.lines} lines"
+        case e.TranscriptChanged():
+            return f"Withheld {event.withheld} lines of a transcript" + _as_a_whole(event.hidden)
+        case e.TranscriptPublished():
+            behind = ", behind a passcode" if event.passcode else ""
+            return f"Published a transcript: {event.lines} lines, {event.withheld} withheld{_as_a_whole(event.hidden)}{behind}"
+        case e.ShareOpened():
+            what = {"page": "a share", "bundle": "the bundle of a share"}.get(event.what, f"the {event.what} of a share")
+            return f"Opened {what} from {event.address}"
+        case e.SharePasscodeRefused():
+            return f"A wrong passcode for a share from {event.address}"
+        case e.ShareRefreshed():
+            return "Made a new link for a share; the old one stopped"
+        case e.ShareRevoked():
+            return "Revoked a share" if event.reason == "revoked" else "A share ended: what it showed was erased"
         case e.PluginEnabled():
             return f"Enabled the plugin {event.plugin}"
         case e.PluginDisabled():
@@ -198,3 +211,7 @@ def _sentence(event: e.AnyEvent | e.Unknown, names: dict[UUID, str]) -> str:
         case e.WitnessSatisfied():
             return f"{device(event.device)} takes this server’s record again, at checkpoint {event.size}"
     return "An event that this version does not know"
+
+
+def _as_a_whole(hidden: int) -> str:
+    return f", {hidden} events as a whole" if hidden else ""

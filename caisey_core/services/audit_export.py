@@ -70,6 +70,13 @@ MEANS: Final[dict[type[e.Event], Means]] = {
     e.RetentionSet: Means(ENTITY_MANAGEMENT, 3, "Update", "retention", "client"),
     e.WitnessRefused: Means(ENTITY_MANAGEMENT, 99, "Record refused by a device", "device", "device"),
     e.WitnessSatisfied: Means(ENTITY_MANAGEMENT, 99, "Record taken by a device again", "device", "device"),
+    e.TranscriptCreated: Means(ENTITY_MANAGEMENT, 1, "Create", "transcript", "transcript"),
+    e.TranscriptChanged: Means(ENTITY_MANAGEMENT, 3, "Update", "transcript", "transcript"),
+    e.TranscriptPublished: Means(ENTITY_MANAGEMENT, 8, "Enable", "share", "share"),
+    e.ShareOpened: Means(ENTITY_MANAGEMENT, 2, "Read", "share", "share"),
+    e.SharePasscodeRefused: Means(ENTITY_MANAGEMENT, 2, "Read", "share", "share"),
+    e.ShareRefreshed: Means(ENTITY_MANAGEMENT, 3, "Update", "share", "share"),
+    e.ShareRevoked: Means(ENTITY_MANAGEMENT, 9, "Disable", "share", "share"),
     e.PluginEnabled: Means(ENTITY_MANAGEMENT, 8, "Enable", "plugin", "plugin"),
     e.PluginDisabled: Means(ENTITY_MANAGEMENT, 9, "Disable", "plugin", "plugin"),
 }
@@ -142,7 +149,7 @@ def ocsf(tenant: UUID, logged: Logged) -> OcsfEvent:
     """Return an entry in the shape of OCSF."""
     entry, event = logged.entry, logged.event
     means = MEANS.get(type(event), UNKNOWN)  # type: ignore[arg-type]  # an unknown event has no class of its own
-    failed = isinstance(event, e.SignInFailed)
+    failed = isinstance(event, e.SignInFailed | e.SharePasscodeRefused)
     actor = _User(entry.actor, event.actor.id, 1 if event.actor.kind in ("member", "operator", "stranger") else 3)
     user = entity = None
     if means.of == ENTITY_MANAGEMENT:

@@ -84,6 +84,20 @@ async def session(house: House, member: Member, session: UUID) -> Exported | Ref
     return await make(house, member, session, EVERYTHING)
 
 
+async def page_of(house: House, member: Member, session: UUID, transcript: Transcript) -> bytes | Refused:
+    """Return the page for reading as a bundle would have it; nothing leaves, nothing is written down."""
+    with contextlib.ExitStack() as opened:
+        names = ("events", "disclosures", "leaves", *bundle.READABLE)
+        files: dict[str, IO[bytes]] = {n: opened.enter_context(tempfile.TemporaryFile(dir=house.folder)) for n in names}
+        key = house.record.vkey(member.tenant)
+        async with house.exporting:
+            parts = await house.record.in_reader(lambda store: _collect(store, member, session, transcript, key, files))
+        if isinstance(parts, Refused):
+            return parts
+        files["index.html"].seek(0)
+        return await asyncio.to_thread(files["index.html"].read)
+
+
 async def make(house: House, member: Member, session: UUID, transcript: Transcript) -> Exported | Refused:
     """Make a bundle and say so in the audit log. The caller has checked that this member may have this transcript."""
     tenant, key = member.tenant, house.record.vkey(member.tenant)

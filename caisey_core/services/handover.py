@@ -37,6 +37,8 @@ async def session(house: House, member: Member, opened: OpenSession, to: Member,
         return refused
     house.live.links.of(opened.device).send(f.NewTechnician(session=opened.id, technician=to.name))
     name = opened.started.device_name
+    if to.id == member.id:  # who takes a session over knows it
+        return None
     notices.later(
         house,
         to,

@@ -6,7 +6,8 @@ What a reviewer wrote in the place of a withheld line is shown as theirs, wherev
 import codecs
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from html import escape
+from html import escape, unescape
+from itertools import groupby
 from typing import IO, Final
 
 import msgspec
@@ -40,6 +41,16 @@ def page_head(title: str) -> str:
         f'content="{policy}"><meta name="viewport" content="width=device-width, initial-scale=1">'
         f'<meta name="robots" content="noindex"><title>{escape(title)}</title><style>{_STYLE}</style></head><body>'
     )
+
+
+def entries_of(page: bytes) -> bytes:
+    """Return the events of a page that was written here, as markup for a page with another frame."""
+    return BEGIN.encode() + page.partition(BEGIN.encode())[2].rpartition(END.encode())[0] + END.encode()
+
+
+def title_of(page: bytes) -> str:
+    """Return the title of a page that was written here."""
+    return unescape(page.partition(b"<title>")[2].partition(b"</title>")[0].decode())
 
 
 def moment(at: int) -> str:
@@ -127,6 +138,8 @@ class Readable:
         self._size = (80, 24)
         self._command: object = UNSET
         self._room = 0
+        self._hole = False  # the last that was written stands for something withheld
+        self._dark = False  # the same on the terminal
 
     def take(self, position: int, data: bytes, shown: Shown, edits: Mapping[int, str]) -> None:
         """Write the next event, with a reviewer's texts by the numbers of the withheld lines."""
@@ -165,10 +178,13 @@ class Readable:
         self._end_output()
         head = f'<li id="e{position}"><span class="n">event {position}</span><time>{moment(event.at)}</time>{sentence(event)}'
         if isinstance(event, e.OutputReceived):
-            self._command, self._room = event.command, MOST_OUTPUT
+            self._command, self._room, self._hole = event.command, MOST_OUTPUT, False
             self._page.write(f"{head}<pre>{self._output(texts)}".encode())
             return
-        boxes = "".join(f"<pre>{_markup(text)}</pre>" for text in texts if text)
+        boxes = ""
+        for text in filter(None, texts):
+            self._hole = False
+            boxes += f"<pre>{self._markup(text)}</pre>"
         self._page.write(f"{head}{boxes}</li>\n".encode())
 
     def _begin(self, event: e.SessionEvent | e.Unknown | None) -> None:
@@ -185,9 +201,28 @@ class Readable:
     def _output(self, texts: list[Text]) -> str:
         if self._room <= 0:
             return ""
-        made = "".join(_markup(text) for text in texts)
+        made = "".join(self._markup(text) for text in texts)
         self._room -= len(made)
         return made if self._room > 0 else f"{made}\n(the rest is in events.jsonl)"
+
+    def _markup(self, text: Text) -> str:
+        """Return a text as markup. Recorded lines that follow each other are freed of control sequences together, withheld ones
+        are one hole: a line that a program printed in pieces is one for the reader."""
+        made = list[str]()
+        for withheld, run in groupby(text, lambda one: one[0] is None):
+            lines = list(run)
+            if not withheld:
+                self._hole = False
+                made.append(escape(plain(b"".join(line or b"" for line, _ in lines).decode(errors="replace"))))
+                continue
+            edits = [edit for _, edit in lines if edit]
+            for edit in edits:
+                made.append(f'<span class="w e">{escape(plain(edit))}</span> <span class="w">a reviewer’s words</span>\n')
+            if not edits and not self._hole:
+                count = f"{len(lines)} lines " if len(lines) > 1 else ""
+                made.append(f'<span class="w">{count}{WITHHELD}</span>\n')
+            self._hole = True
+        return "".join(made)
 
     def _end_output(self) -> None:
         if self._command is not UNSET:
@@ -213,12 +248,19 @@ class Readable:
                 head = {"version": 2, "width": self._size[0], "height": self._size[1], "timestamp": event.at // 1_000_000}
                 self._cast.write(msgspec.json.encode(head) + b"\n")
             for text in texts or [[(None, "")]]:
-                said = "".join(
-                    self._decoder.decode(line) if line is not None else f"[{edit or WITHHELD}]\r\n" for line, edit in text
-                )
-                self._frame(event.mono, "o", said)
+                said = "".join(self._on_terminal(line, edit) for line, edit in text)
+                if said:
+                    self._frame(event.mono, "o", said)
         elif self.cast_used and isinstance(event, e.CommandAccepted | e.ConsentGranted | e.ConsentWithdrawn | e.Reassigned):
             self._frame(event.mono, "m", str(event.__struct_config__.tag))
+
+    def _on_terminal(self, line: bytes | None, edit: str) -> str:
+        if line is not None:
+            self._dark = False
+            return self._decoder.decode(line)
+        said = f"[{edit or WITHHELD}]\r\n" if edit or not self._dark else ""
+        self._dark = True
+        return said
 
     def _frame(self, mono: int, kind: str, said: str) -> None:
         self._cast.write(msgspec.json.encode([round(mono / 1e9, 6), kind, said]) + b"\n")
@@ -233,24 +275,6 @@ def _texts(data: bytes, shown: Shown, edits: Mapping[int, str]) -> list[Text]:
         texts.append([(line, edits.get(at + i, "") if line is None else "") for i, line in enumerate(lines)])
         at += len(lines)
     return texts
-
-
-def _markup(text: Text) -> str:
-    """Return a text as markup; runs of recorded lines are freed of control sequences together."""
-    made, run = list[str](), list[bytes]()
-    for line, edit in [*text, (None, UNSET)]:
-        if line is not None:
-            run.append(line)
-            continue
-        made.append(escape(plain(b"".join(run).decode(errors="replace"))))
-        run.clear()
-        if edit is UNSET:
-            break
-        if edit:
-            made.append(f'<span class="w e">{escape(plain(str(edit)))}</span> <span class="w">a reviewer’s words</span>\n')
-        else:
-            made.append(f'<span class="w">{WITHHELD}</span>\n')
-    return "".join(made)
 
 
 def _plain(value: object, texts: "object") -> object:

@@ -222,6 +222,27 @@ async def reassign(house: House, member: Member, session: UUID, technician: UUID
     return card_of(house, opened)
 
 
+async def take_over(house: House, member: Member, session: UUID) -> SessionCard | Refused:
+    """Take a running session into one's own hands, for who may work in others' sessions: shell and history as they stand."""
+    opened = open_session_of(house, member, session)
+    if isinstance(opened, Refused):
+        return opened
+    if (refused := may_work(member, opened)) is not None:
+        return refused
+    if opened.state.ended:
+        return Refused("This session is over.", "Ask for a new session on the device.")
+    if not house.live.links.online(opened.device):
+        return Refused("The device is not connected now.", "Wait until it is back; the session goes on by itself.")
+    if opened.state.technician == member.id:
+        return card_of(house, opened)
+    if (refused := await handover.session(house, member, opened, member, "Took the session over")) is not None:
+        return refused
+    device = house.live.roster.get(member.tenant, opened.device)
+    if device is not None and device.assignment is not None and device.assignment.technician != member.id:
+        await handover.assignment(house, member, device, member, "Took the session over")
+    return card_of(house, opened)
+
+
 async def complete(
     house: House, member: Member, session: UUID, resolution: e.Resolution, notes: str, checked: str
 ) -> SessionCard | Refused:

@@ -377,7 +377,7 @@ class RetentionPage(View, frozen=True):
     rules: tuple[KeepView, ...]  # the first one is for all clients without a rule of their own
 
 
-AuditGroup = Literal["", "sign-in", "devices", "work", "records", "settings"]
+AuditGroup = Literal["", "sign-in", "devices", "work", "records", "shares", "settings"]
 
 
 class AuditFilter(View, frozen=True):
