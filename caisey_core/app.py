@@ -23,7 +23,7 @@ from caisey_core.clock import Clock
 from caisey_core.config import Config
 from caisey_core.domain.assignment import Assignment
 from caisey_core.domain.roles import Member
-from caisey_core.http import agent, api, files, pages, problems, session_socket, sign_in, static
+from caisey_core.http import agent, api, files, pages, problems, session_socket, sign_in, static, transcripts
 from caisey_core.http.rendering import error_page, template_config
 from caisey_core.http.who import Connection, csrf_cookie_name, member_of_api, member_of_page
 from caisey_core.plugin_host.host import PluginHost
@@ -229,14 +229,14 @@ def make_app(house: House) -> Litestar:
             static.serve,
             Router(
                 "/t/{tenant:str}",
-                route_handlers=[sign_in.sign_out, *files.handlers, *pages.handlers],
+                route_handlers=[sign_in.sign_out, *files.handlers, *transcripts.shared_handlers, *pages.handlers],
                 guards=[by_cookie],
                 dependencies=members_only,
                 include_in_schema=False,
             ),
             Router(
                 "/api/v1/t/{tenant:str}",
-                route_handlers=[*api.handlers, *files.handlers],
+                route_handlers=[*api.handlers, *files.handlers, *transcripts.handlers],
                 guards=[by_token],
                 dependencies=members_only,
                 opt={"exclude_from_csrf": True},

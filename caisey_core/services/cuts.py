@@ -83,6 +83,8 @@ def check(reading: Reading, decisions: Decisions) -> Refused | None:
     lines = {line.id: line for line in reading.lines}
     for name, cut in decisions.cuts.items():
         line = lines.get(name)
+        if line is None and _event(name) in range(reading.events) and cut == Cut():
+            continue  # an event without words of its own, which goes as a whole
         if line is None or line.gone:
             return bad_input("cuts", "One of the lines is not in this transcript.", "Load the page again.")
         if line.whole and (cut.spans or cut.text is not None):
@@ -151,19 +153,22 @@ def plan(reading: Reading, decisions: Decisions, given: Mapping[str, str]) -> Pl
 
 def _hidden(reading: Reading, decisions: Decisions) -> tuple[set[int], set[int]]:
     """Return the events that go as a whole, and which of them because they have hashes over what is withheld, without salt."""
-    hidden: set[int] = set()
+    hidden = {event for name in decisions.cuts if (event := _event(name)) >= 0}
     receipts: set[int] = set()
     for line in reading.lines:
         if line.id not in decisions.cuts:
             continue
-        if line.whole:
-            hidden.add(line.event)
-            if line.transfer is not None:
-                hidden.update(reading.transfers.get(line.transfer, ()))
+        if line.whole and line.transfer is not None:
+            hidden.update(reading.transfers.get(line.transfer, ()))
         subject = line.command if line.label in ("Command", "Output") else line.transfer
         if subject is not None:
             receipts.update(reading.receipts.get(subject, ()))
     return hidden | receipts, receipts - hidden
+
+
+def _event(name: str) -> int:
+    """Return which event a name stands for; -1 for a line's."""
+    return int(name) if name.isascii() and name.isdigit() and len(name) < 10 else -1
 
 
 def needles(line: Line, cut: Cut) -> Iterator[str]:

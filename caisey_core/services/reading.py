@@ -81,7 +81,7 @@ class Reading(Struct, frozen=True, kw_only=True):
 
 def visible(text: str) -> str:
     """Return a text with nothing in it that steers a terminal, and with all that such sequences carry."""
-    shown = _STRING.sub(lambda found: f"⟨{found.group(1)}⟩" if found.group(1).strip() else "", text)
+    shown = _STRING.sub(lambda found: f"⟨{found.group(1)}⟩" if len(found.group(1).strip()) > 1 else "", text)
     return _SEQUENCE.sub("", shown)
 
 

@@ -68,6 +68,7 @@ class Standing(View, frozen=True):
     withheld: int
     edited: int
     hidden: int
+    hidden_events: tuple[int, ...]
     receipts: int
     open_marks: int
     leaks: tuple[Leak, ...]

@@ -167,6 +167,7 @@ def _standing(row: TranscriptRow, decisions: Decisions, made: Plan) -> Standing:
         withheld=made.withheld,
         edited=made.edited,
         hidden=len(made.transcript.hidden),
+        hidden_events=tuple(sorted(made.transcript.hidden)),
         receipts=made.receipts,
         open_marks=made.open_marks,
         leaks=made.leaks,

@@ -9,7 +9,9 @@ from caisey_core.http.pages import (
     notices,
     records,
     sessions,
+    share,
     sign_in,
+    transcripts,
     verify,
 )
 
@@ -21,6 +23,7 @@ handlers = [
     *account.handlers,
     *notices.handlers,
     *records.handlers,
+    *transcripts.handlers,
     *events.handlers,
 ]
-public_handlers = [*sign_in.handlers, *verify.handlers]
+public_handlers = [*sign_in.handlers, *verify.handlers, *share.handlers]

@@ -16,7 +16,7 @@ from caisey_core.domain.roles import Member
 from caisey_core.http.forms import form, query
 from caisey_core.http.pages.answers import Done, answer, given
 from caisey_core.http.rendering import AnyRequest, html, page, render
-from caisey_core.services import erasure, review, sessions
+from caisey_core.services import erasure, review, sessions, transcripts
 from caisey_core.services.house import House
 from caisey_core.services.views import EntryFilter, EntryGroup, Proof, SessionFilter
 
@@ -70,7 +70,18 @@ async def look_back(
 ) -> Response[bytes]:
     """Show all that happened in a session, with the verdict on its record."""
     view = given(await review.screen(house, member, session))
-    return await page(house, request, member, "review/page.html", nav="sessions", live="review", replay=True, view=view)
+    copies = given(await transcripts.of_session(house, member, session))
+    return await page(
+        house,
+        request,
+        member,
+        "review/page.html",
+        nav="sessions",
+        live="review",
+        replay=True,
+        view=view,
+        transcripts=copies,
+    )
 
 
 @get("/sessions/{session:uuid}/review/entries")
