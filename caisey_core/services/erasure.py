@@ -14,7 +14,7 @@ from caisey_core.domain.events import SERVER, Actor
 from caisey_core.domain.refused import Refused
 from caisey_core.domain.roles import May, Member, refuse_unless
 from caisey_core.live.news import News
-from caisey_core.services import review
+from caisey_core.services import review, transcripts
 from caisey_core.services.house import House, log
 from caisey_core.services.journal import STAMPED, stream_of
 from caisey_core.services.outcomes import NOT_FOUND, bad_input
@@ -61,6 +61,7 @@ async def _carry_out(house: House, tenant: UUID, asked: Erasure) -> Refused | No
     if (refused := await house.journal.audit(tenant, event)) is not None:
         return refused
     await house.record.erase(tenant, stream_of(asked.session))
+    await transcripts.forget(house, tenant, asked.session)
     await house.catalogue.erasures.forget_words(tenant, asked.session)
     await house.indexer.erase(tenant, asked.session)
     house.outlines.forget(asked.session)

@@ -224,7 +224,7 @@ async def reassign(house: House, member: Member, session: UUID, technician: UUID
 
 async def take_over(house: House, member: Member, session: UUID) -> SessionCard | Refused:
     """Take a running session into one's own hands, for who may work in others' sessions: shell and history as they stand."""
-    opened = open_session_of(house, member, session)
+    opened = await open_session_of(house, member, session)
     if isinstance(opened, Refused):
         return opened
     if (refused := may_work(member, opened)) is not None:

@@ -103,7 +103,9 @@ function count() {
   for (const item of document.querySelectorAll(".kinds li")) {
     const left = open.filter((mark) => mark.kind === item.dataset.kind);
     item.hidden = !left.length;
-    item.querySelector("[data-open-marks]").textContent = left.length;
+    const inEvents = left.filter((mark) => mark.whole).length;
+    item.querySelector("[data-open-marks]").textContent = inEvents ? `${left.length}, of these ${inEvents} in events’ own words: one by one` : left.length;
+    item.querySelector("[data-all=withhold]").hidden = inEvents === left.length; // a whole event goes only by a decision of its own
   }
   document.getElementById("no-marks").hidden = open.length > 0;
   if (now && !isOpen(now)) now = open.find((mark) => marks.indexOf(mark) > marks.indexOf(now)) ?? open[0] ?? null;
@@ -356,7 +358,7 @@ document.getElementById("marks").addEventListener("click", (event) => {
   if (one) return answer(one.dataset.one);
   if (!all || published) return;
   const kind = all.closest("li").dataset.kind;
-  for (const mark of marks.filter((mark) => mark.kind === kind && isOpen(mark))) decide(mark, all.dataset.all);
+  for (const mark of marks.filter((mark) => mark.kind === kind && isOpen(mark) && !(mark.whole && all.dataset.all === "withhold"))) decide(mark, all.dataset.all);
   mark_following();
   changed();
 });
