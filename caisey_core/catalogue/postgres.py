@@ -116,7 +116,7 @@ class PooledPostgresEngine(PostgresEngine):
         """Clear the rows that held what was deleted or changed."""
         connection = await self.acquire()
         try:
-            await connection.execute("VACUUM session")
+            await connection.execute("VACUUM session, transcript, share, share_file")
         finally:
             await self.release(connection)
 

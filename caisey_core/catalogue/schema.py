@@ -89,8 +89,11 @@ CREATE INDEX transcript_session ON transcript (tenant, session, created_at);
 CREATE TABLE share (id UUID PRIMARY KEY, tenant UUID NOT NULL, transcript UUID NOT NULL, session UUID NOT NULL,
   token_hash BLOB NOT NULL UNIQUE, passcode VARCHAR NOT NULL, created_at BIGINT NOT NULL, created_by_name VARCHAR NOT NULL,
   refreshed_at BIGINT, expires_at BIGINT, revoked_at BIGINT, revoked_by_name VARCHAR NOT NULL, openings BIGINT NOT NULL,
-  last_opened_at BIGINT);
+  last_opened_at BIGINT, title VARCHAR NOT NULL, edited BIGINT NOT NULL, terminal BOOLEAN NOT NULL, sealed BOOLEAN NOT NULL);
 CREATE UNIQUE INDEX share_transcript ON share (tenant, transcript);
-CREATE INDEX share_tenant ON share (tenant, created_at)
+CREATE INDEX share_tenant ON share (tenant, created_at);
+CREATE TABLE share_file (id UUID PRIMARY KEY, tenant UUID NOT NULL, share UUID NOT NULL, name VARCHAR NOT NULL,
+  part BIGINT NOT NULL, data BLOB NOT NULL);
+CREATE UNIQUE INDEX share_file_part ON share_file (tenant, share, name, part)
 """,
 )

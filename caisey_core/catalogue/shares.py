@@ -1,13 +1,17 @@
-"""Shares: links to published transcripts. Only hashes of tokens and passcodes are kept."""
+"""Shares: links to published transcripts, and the files that they serve. Only hashes of tokens and passcodes are kept.
 
-from uuid import UUID
+The files are in the catalogue, so that every server of one installation serves them, and backups and erasures take them along.
+"""
+
+from collections.abc import AsyncIterator
+from uuid import UUID, uuid4
 
 from msgspec import Struct
 
 from caisey_core.catalogue.engine import system_scope
 from caisey_core.catalogue.outcomes import scoped
 from caisey_core.catalogue.rows import insert, many, one
-from caisey_core.catalogue.tables import ShareTable
+from caisey_core.catalogue.tables import ShareFileTable, ShareTable
 
 LATEST = 2**62  # later than any time
 
@@ -28,6 +32,10 @@ class ShareRow(Struct, frozen=True, kw_only=True):
     revoked_by_name: str
     openings: int
     last_opened_at: int | None
+    title: str  # as the reader's page has it
+    edited: int  # lines with a reviewer's words in their place
+    terminal: bool  # there is a recording of it
+    sealed: bool
 
 
 class Shares:
@@ -111,6 +119,28 @@ class Shares:
 
     @scoped
     async def delete(self, tenant: UUID, share: UUID) -> None:
-        """Remove a share that did not come about."""
-        t = ShareTable
+        """Remove a share with its files; the files first, so that a crash leaves nothing to read."""
+        t, f = ShareTable, ShareFileTable
+        await f.delete().where((f.tenant == tenant) & (f.share == share)).run()
         await t.delete().where((t.tenant == tenant) & (t.id == share)).run()
+
+    @scoped
+    async def add_part(self, tenant: UUID, share: UUID, name: str, part: int, data: bytes) -> None:
+        """Keep the next part of a file."""
+        f = ShareFileTable
+        await f.insert(f(id=uuid4(), tenant=tenant, share=share, name=name, part=part, data=data)).run()
+
+    @scoped
+    async def part(self, tenant: UUID, share: UUID, name: str, part: int) -> bytes | None:
+        """Return a part of a file; None after the last."""
+        f = ShareFileTable
+        wanted = (f.tenant == tenant) & (f.share == share) & (f.name == name) & (f.part == part)
+        rows = await f.select(f.data).where(wanted).limit(1)
+        return bytes(rows[0]["data"]) if rows else None
+
+    async def file(self, tenant: UUID, share: UUID, name: str) -> AsyncIterator[bytes]:
+        """Yield a file part by part; nothing, if it is not there."""
+        part = 0
+        while (data := await self.part(tenant, share, name, part)) is not None:
+            yield data
+            part += 1

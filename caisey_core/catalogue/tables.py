@@ -231,6 +231,19 @@ class ShareTable(Table, tablename="share"):
     revoked_by_name = Varchar()
     openings = BigInt()
     last_opened_at = BigInt(null=True, default=None)
+    title = Varchar(length=None)
+    edited = BigInt()
+    terminal = Boolean()
+    sealed = Boolean()
+
+
+class ShareFileTable(Table, tablename="share_file"):
+    id = UUID(primary_key=True)
+    tenant = UUID()
+    share = UUID()
+    name = Varchar()
+    part = BigInt()
+    data = Bytea()
 
 
 ALL = (
@@ -253,4 +266,5 @@ ALL = (
     WitnessTable,
     TranscriptTable,
     ShareTable,
+    ShareFileTable,
 )

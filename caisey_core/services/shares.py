@@ -1,8 +1,9 @@
 """Shares: links to published transcripts, for people without an account; with what they may read, and who opened them."""
 
 import asyncio
+import io
 import zipfile
-from pathlib import Path
+from collections.abc import AsyncIterator
 from typing import IO, Final, Literal
 from uuid import UUID
 
@@ -27,6 +28,8 @@ from caisey_core.services.tokens import hash_of, new_token
 from caisey_core.services.views import SessionCard
 
 PAGE: Final = 50
+LARGEST: Final = 64 << 20  # bytes of a bundle that is served by link
+PART: Final = 1 << 20
 LONGEST_HOURS: Final = 24 * 366
 GONE: Final = Refused(
     "There is nothing at this address.", "The link may have ended. Ask whoever gave it to you for a new one.", 404
@@ -56,11 +59,6 @@ class Locked(Struct, frozen=True):
     found: Found
 
 
-def place(house: House, share: UUID) -> Path:
-    """Return where a share's bundle lies."""
-    return house.folder / "shares" / f"{share}.zip"
-
-
 async def guarded(house: House, passcode: str, expires_hours: int | None) -> Guarded | Refused:
     """Check and prepare what guards a share."""
     if passcode and (refused := passcodes.check(passcode)) is not None:
@@ -74,7 +72,41 @@ async def guarded(house: House, passcode: str, expires_hours: int | None) -> Gua
 # --- for members ---------------------------------------------------------------------------------------------------------
 
 
-async def create(house: House, member: Member, transcript: TranscriptRow, share: UUID, how: Guarded) -> NewShare | Refused:
+class Made(Struct, frozen=True):
+    """What is known of a bundle that is about to be shared."""
+
+    title: str
+    edited: int
+    terminal: bool
+    sealed: bool
+
+
+async def store(house: House, tenant: UUID, share: UUID, bundle: IO[bytes], size: int) -> Made | Refused:
+    """Keep a bundle, and what a reader's page shows of it, to be served."""
+    if size > LARGEST:
+        return Refused("This transcript is too large to be shared by link.", "Export the session and hand the file over.", 413)
+
+    def unpacked() -> tuple[bytes, bytes, Made]:
+        with zipfile.ZipFile(bundle) as made:
+            index = made.read("index.html")
+            cast = made.read("terminal.cast") if "terminal.cast" in made.namelist() else b""
+            edits = len(msgspec.json.decode(made.read("edits.json")))
+            sealed = bool(msgspec.json.decode(made.read("manifest.json"))["sealed"])
+        return entries_of(index), cast, Made(title_of(index), edits, bool(cast), sealed)
+
+    entries, cast, made = await asyncio.to_thread(unpacked)
+    bundle.seek(0)
+    for name, file in (("page", io.BytesIO(entries)), ("terminal", io.BytesIO(cast)), ("bundle", bundle)):
+        part = 0
+        while data := await asyncio.to_thread(file.read, PART):
+            await house.catalogue.shares.add_part(tenant, share, name, part, data)
+            part += 1
+    return made
+
+
+async def create(
+    house: House, member: Member, transcript: TranscriptRow, share: UUID, how: Guarded, made: Made
+) -> NewShare | Refused:
     """Make the link of a transcript that was published."""
     token, token_hash = new_token()
     row = ShareRow(
@@ -91,9 +123,13 @@ async def create(house: House, member: Member, transcript: TranscriptRow, share:
         revoked_by_name="",
         openings=0,
         last_opened_at=None,
+        title=made.title,
+        edited=made.edited,
+        terminal=made.terminal,
+        sealed=made.sealed,
     )
     if isinstance(await unless_taken(house.catalogue.shares.create(member.tenant, row)), Taken):
-        place(house, share).unlink(missing_ok=True)
+        await house.catalogue.shares.delete(member.tenant, share)
         return Refused("Somebody else published this transcript at this moment.", "Load the page again.")
     return NewShare(share=share, link=f"{house.config.url}/share/{token}")
 
@@ -162,8 +198,6 @@ async def refresh(house: House, member: Member, share: UUID, passcode: str, expi
     row = await _mine(house, member, share)
     if isinstance(row, Refused):
         return row
-    if not place(house, share).exists():
-        return Refused("What this share showed is no longer kept.", "Make another transcript of the session.")
     how = await guarded(house, passcode, expires_hours)
     if isinstance(how, Refused):
         return how
@@ -202,10 +236,8 @@ async def revoke(house: House, member: Member, share: UUID) -> Refused | None:
 
 
 async def forget(house: House, tenant: UUID, session: UUID) -> None:
-    """End a session's shares because what they show was erased: the files first, so that a crash leaves nothing to read."""
+    """End a session's shares because what they show was erased."""
     for row in await house.catalogue.shares.of_session(tenant, session):
-        place(house, row.id).unlink(missing_ok=True)
-        place(house, row.id).with_suffix(".part").unlink(missing_ok=True)
         if row.revoked_at is None:
             event = e.ShareRevoked(
                 actor=e.SERVER, at=STAMPED, share=row.id, transcript=row.transcript, session=session, reason="erased"
@@ -226,7 +258,7 @@ async def enter(house: House, token: str, cookie: str) -> Found | Locked | None:
     identity, row = found
     tenant = await house.catalogue.tenants.by_id(identity)
     transcript = await house.catalogue.transcripts.by_id(identity, row.transcript)
-    if tenant is None or transcript is None or _state(house, row) != "open" or not place(house, row.id).exists():
+    if tenant is None or transcript is None or _state(house, row) != "open":
         return None
     open_ = Found(tenant, row, transcript)
     now = house.clock.now() // 1_000_000
@@ -292,55 +324,26 @@ async def opened(house: House, found: Found, what: What, address: str, reader: M
 
 async def public_page(house: House, found: Found) -> PublicPage | Refused:
     """Return what a reader sees: all of it was made when the transcript was published."""
-    read = await asyncio.to_thread(_contents, place(house, found.share.id))
-    if read is None:
+    share = found.share
+    entries = b"".join([part async for part in house.catalogue.shares.file(found.tenant.id, share.id, "page")])
+    if not entries:
         return GONE
-    index, edits, terminal, sealed = read
     return PublicPage(
         tenant=found.tenant.name,
         vkey=house.record.vkey(found.tenant.id),
-        entries=entries_of(index).decode(),
-        title=title_of(index),
+        entries=entries.decode(),
+        title=share.title,
         lines=found.transcript.lines,
         withheld=found.transcript.withheld,
         hidden=found.transcript.hidden,
-        edited=edits,
-        published_at=found.transcript.published_at or found.share.created_at,
-        expires_at=found.share.expires_at,
-        terminal=terminal,
-        sealed=sealed,
+        edited=share.edited,
+        published_at=found.transcript.published_at or share.created_at,
+        expires_at=share.expires_at,
+        terminal=share.terminal,
+        sealed=share.sealed,
     )
 
 
-def _contents(path: Path) -> tuple[bytes, int, bool, bool] | None:
-    try:
-        with zipfile.ZipFile(path) as made:
-            edits = len(msgspec.json.decode(made.read("edits.json")))
-            sealed = bool(msgspec.json.decode(made.read("manifest.json"))["sealed"])
-            return made.read("index.html"), edits, "terminal.cast" in made.namelist(), sealed
-    except FileNotFoundError:
-        return None
-
-
-def bundle(house: House, found: Found) -> tuple[IO[bytes], int] | None:
-    """Return the bundle of a share and its size; the caller closes it."""
-    try:
-        file = place(house, found.share.id).open("rb")
-    except FileNotFoundError:
-        return None
-    size = file.seek(0, 2)
-    file.seek(0)
-    return file, size
-
-
-async def terminal(house: House, found: Found) -> bytes | None:
-    """Return the recording of the terminal, made from what is shown and nothing else."""
-
-    def read() -> bytes | None:
-        try:
-            with zipfile.ZipFile(place(house, found.share.id)) as made:
-                return made.read("terminal.cast")
-        except (FileNotFoundError, KeyError):
-            return None
-
-    return await asyncio.to_thread(read)
+def file(house: House, found: Found, what: Literal["bundle", "terminal"]) -> AsyncIterator[bytes]:
+    """Return the bundle of a share, or the recording of its terminal: both are made from what is shown, and nothing else."""
+    return house.catalogue.shares.file(found.tenant.id, found.share.id, what)

@@ -1,10 +1,7 @@
 """Transcripts: a frozen copy of a session is reviewed line by line, by one or several people, and published."""
 
 import asyncio
-import os
-import zipfile
-from pathlib import Path
-from typing import IO, Final
+from typing import Final
 from uuid import UUID, uuid4
 
 import msgspec
@@ -340,13 +337,14 @@ async def publish(
     if isinstance(bundle, Refused):
         return bundle
     share = uuid4()
-    place = shares.place(house, share)
     with bundle.file as file:
-        await asyncio.to_thread(_store, file, place)
+        stored = await shares.store(house, member.tenant, share, file, bundle.size)
+    if isinstance(stored, Refused):
+        return stored
     if row.published_at is None and not await house.catalogue.transcripts.publish(
         member.tenant, transcript, seen, house.clock.now()
     ):
-        place.unlink(missing_ok=True)
+        await house.catalogue.shares.delete(member.tenant, share)
         newest = await house.catalogue.transcripts.by_id(member.tenant, transcript)
         return _stale(newest) if newest is not None else NOT_FOUND
     event = e.TranscriptPublished(
@@ -363,23 +361,9 @@ async def publish(
     )
     if (refused := await house.journal.audit(member.tenant, event)) is not None:
         await house.catalogue.transcripts.unpublish(member.tenant, transcript)
-        place.unlink(missing_ok=True)
+        await house.catalogue.shares.delete(member.tenant, share)
         return refused
-    return await shares.create(house, member, row, share, guarded)
-
-
-def _store(file: IO[bytes], place: Path) -> None:
-    """Put a bundle where shares are served from; a killed server leaves no half of one."""
-    place.parent.mkdir(mode=0o700, exist_ok=True)
-    part = place.with_suffix(".part")
-    with os.fdopen(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as out:
-        while piece := file.read(1 << 20):
-            out.write(piece)
-        out.flush()
-        os.fsync(out.fileno())
-    part.rename(place)
-    with zipfile.ZipFile(place) as made:
-        made.getinfo("index.html")
+    return await shares.create(house, member, row, share, guarded, stored)
 
 
 async def forget(house: House, tenant: UUID, session: UUID) -> None:

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from typing import IO, Any, Final
+from typing import Any, Final
 
 from litestar import Response, get, post
 from litestar.datastructures import Cookie
@@ -22,7 +22,6 @@ from caisey_core.services.views import View
 
 COOKIE: Final = "caisey-share"
 PRIVATE: Final = {"referrer-policy": "no-referrer", "x-robots-tag": "noindex, nofollow, noarchive", "cache-control": "no-store"}
-PIECE: Final = 256 * 1024
 
 
 class HandOff(View, frozen=True):
@@ -122,26 +121,13 @@ async def bundle(request: AnyRequest, token: FromPath[str], house: NamedDependen
     reader = await signed_in(house, request)
     if (refused := await shares.opened(house, found, "bundle", address_of(request), reader)) is not None:
         return _refused(request, refused)
-    made = shares.bundle(house, found)
-    if made is None:
-        return _gone(request)
-    file, size = made
-    headers = {
-        **PRIVATE,
-        "content-length": str(size),
-        "content-disposition": f'attachment; filename="transcript-{found.transcript.id}.caisey.zip"',
-    }
-    return Stream(_pieces(file), media_type="application/zip", headers=headers)
-
-
-async def _pieces(file: IO[bytes]) -> AsyncIterator[bytes]:
-    with file:
-        while piece := await asyncio.to_thread(file.read, PIECE):
-            yield piece
+    name = f"transcript-{found.transcript.id}.caisey.zip"
+    headers = {**PRIVATE, "content-disposition": f'attachment; filename="{name}"'}
+    return Stream(shares.file(house, found, "bundle"), media_type="application/zip", headers=headers)
 
 
 @get("/share/{token:str}/terminal.cast")
-async def terminal(request: AnyRequest, token: FromPath[str], house: NamedDependency[House]) -> Response[bytes]:
+async def terminal(request: AnyRequest, token: FromPath[str], house: NamedDependency[House]) -> Stream | Response[bytes]:
     """Give the recording of the terminal, made from what is shown."""
     found = await _enter(house, request, token)
     if not isinstance(found, Found):
@@ -149,8 +135,9 @@ async def terminal(request: AnyRequest, token: FromPath[str], house: NamedDepend
     reader = await signed_in(house, request)
     if (refused := await shares.opened(house, found, "terminal", address_of(request), reader)) is not None:
         return _refused(request, refused)
-    cast = await shares.terminal(house, found)
-    return _gone(request) if cast is None else Response(cast, media_type="application/x-asciicast", headers=PRIVATE)
+    if not found.share.terminal:
+        return _gone(request)
+    return Stream(shares.file(house, found, "terminal"), media_type="application/x-asciicast", headers=PRIVATE)
 
 
 @get("/share/{token:str}/events")
