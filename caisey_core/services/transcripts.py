@@ -92,10 +92,12 @@ async def view(house: House, member: Member, row: TranscriptRow) -> TranscriptVi
     )
 
 
-async def of_session(house: House, member: Member, session: UUID) -> tuple[TranscriptView, ...]:
-    """Return a session's transcripts, newest first; none for who may not see them. The caller checked the session."""
-    if not member.may(May.REVIEW):
-        return ()
+async def of_session(house: House, member: Member, session: UUID) -> tuple[TranscriptView, ...] | Refused:
+    """Return a session's transcripts, newest first."""
+    if (refused := refuse_unless(member, May.REVIEW)) is not None:
+        return refused
+    if await card(house, member, session) is None:
+        return NOT_FOUND
     rows = await house.catalogue.transcripts.of_session(member.tenant, session)
     return tuple([await view(house, member, row) for row in rows])
 

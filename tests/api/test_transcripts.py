@@ -307,7 +307,7 @@ def test_a_running_session(acme: Company) -> None:
     finish(acme, made)
 
 
-def test_taking_over(acme: Company) -> None:
+def test_taking_over(companies: Companies, acme: Company) -> None:
     """A senior technician who opens the link signed in is offered the running session, and gets it; others are not."""
     live = acme.raw["LIVE"]
     made = acme.active("LIVE")
@@ -319,8 +319,11 @@ def test_taking_over(acme: Company) -> None:
     assert "Take over the session" in senior.get(path).text
     for who in ("auditor", "mia"):
         assert "Take over the session" not in acme.browser(who).get(path).text
-    for who in ("mia", "dispatcher", "auditor"):
+    for who in ("mia", "dispatcher", "auditor", "admin"):
         acme.people[who].post(f"/sessions/{made}/take-over", status=(403,))
+    for who in ("senior", "admin"):
+        companies.bolt.people[who].post(f"/sessions/{made}/take-over", status=(404,))
+    assert "Take over" not in companies.bolt.browser("senior").get(path).text
     answer = senior.post(f"/t/{acme.slug}/sessions/{made}/take-over")
     assert answer.url.path == f"/t/{acme.slug}/sessions/{made}"
     assert acme.card(made)["technician_name"] == "Senior of Acme MSP"

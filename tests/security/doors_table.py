@@ -11,6 +11,7 @@ WORK: Final = frozenset({"tom", "mia", "senior"})
 NUDGE: Final = ALL - {"auditor"}
 HAND_OVER: Final = ASSIGN | {"tom"}
 CANCEL: Final = frozenset({"admin", "dispatcher", "tom"})
+SHARE: Final = ASSIGN
 AUDIT: Final = frozenset({"admin", "auditor"})
 NOWHERE: Final = "00000000-0000-4000-8000-000000000000"
 LONG: Final = "x" * 501
@@ -62,6 +63,15 @@ _WORKING: Final = {  # the same doors for pages and programs
     "POST sessions/{session:uuid}/complete": Door(OWNER, OUTCOME),
     "GET sessions/{session:uuid}/bundle": Door(ALL, kind="file"),
     "POST sessions/{session:uuid}/erase": Door(ADMIN, {"reason": ""}),
+    "GET shares": Door(ALL),
+    "GET transcripts/{transcript:uuid}": Door(SHARE),
+    "GET transcripts/{transcript:uuid}/standing": Door(SHARE),
+    "POST transcripts/{transcript:uuid}/decisions": Door(SHARE, {"version": -1}, kind="json"),
+    "POST transcripts/{transcript:uuid}/publish": Door(SHARE, {"version": -1, "acknowledged": 0}, kind="json"),
+    "POST shares/{share:uuid}/refresh": Door(SHARE, {"passcode": "short"}, kind="json"),
+    "POST shares/{share:uuid}/revoke": Door(SHARE, {}),
+    "POST sessions/{session:uuid}/transcripts": Door(SHARE, {}),
+    "POST sessions/{session:uuid}/take-over": Door(OWNER, {}, kind="once"),  # tests/api/test_transcripts.py
     "GET retention": Door(ADMIN),
     "POST retention": Door(ADMIN, {"days": -1}),
 }
@@ -75,6 +85,7 @@ _PAGES: Final = {
     "GET sessions/{session:uuid}/review/events/{position:int}": Door(ALL),
     "GET sessions/{session:uuid}/review/verdict": Door(ALL),
     "POST sessions/{session:uuid}/review/check": Door(ALL, {}),
+    "GET transcripts/{transcript:uuid}/preview": Door(SHARE),
     "GET clients": Door(ALL),
     "POST clients": Door(ADMIN, {"name": ""}),
     "POST clients/{client:uuid}/rename": Door(ADMIN, {"name": ""}, {"name": "Another name"}),
@@ -103,6 +114,7 @@ _API: Final = {
     "GET sessions/{session:uuid}/card": Door(ALL),
     "GET sessions/{session:uuid}/entries": Door(ALL),
     "GET sessions/{session:uuid}/entries/{position:int}": Door(ALL),
+    "GET sessions/{session:uuid}/transcripts": Door(ALL),
     "GET sessions/{session:uuid}/proof": Door(ALL),
     "POST sessions/{session:uuid}/commands": Door(OWNER, {"line": " "}),
     "POST sessions/{session:uuid}/interrupt": Door(OWNER, {"command": NOWHERE}),
@@ -127,12 +139,17 @@ API: Final = _under("/api/v1/t/{tenant:str}", _API)
 OPEN: Final = frozenset(
     {
         "GET /",
-        "GET /verify",
         "GET /static/{version:str}/{path:path}",
         "GET /sign-in/{token:str}",
         "POST /sign-in/{token:str}",
         "GET /t/{tenant:str}/sign-in",
         "POST /t/{tenant:str}/sign-in",
+        "GET /verify",
+        "GET /share/{token:str}",
+        "POST /share/{token:str}",
+        "GET /share/{token:str}/bundle",
+        "GET /share/{token:str}/terminal.cast",
+        "GET /share/{token:str}/events",
         "POST /agent/enrol",
         "GET /api/v1",
         "GET /api/v1/openapi.json",

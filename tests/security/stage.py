@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from uuid import uuid4
 
 from companies import Companies, Company
+from sharing import Review
 
 from caisey_agent.protocol import frames as f
 
@@ -51,6 +52,10 @@ def set_stage(companies: Companies, company: Company) -> Stage:
     def installer() -> str:
         return str(admin.post("/installers", {})["view"]["id"])
 
+    def published() -> tuple[str, str]:
+        review = Review.of(dispatcher, session).keep_marks()
+        return review.id, str(review.publish_saved()["share"])
+
     assignment(str(desk.id))
     ids = {
         "tenant": company.slug,
@@ -61,4 +66,5 @@ def set_stage(companies: Companies, company: Company) -> Stage:
         "client": str(company.clients["Harbor"]),
         "identity": str(company.members["mia"]),
     }
-    return Stage(company, ids, {"assignment": assignment, "installer": installer, "position": lambda: POSITION})
+    makers = {"transcript": lambda: Review.of(dispatcher, session).id, "share": lambda: published()[1]}
+    return Stage(company, ids, {"assignment": assignment, "installer": installer, "position": lambda: POSITION, **makers})

@@ -21,7 +21,9 @@ from .stage import Stage, set_stage, unknown
 ID = re.compile(r"\{(\w+):(?:uuid|str|int)\}")
 DONE = {200, 201, 202, 204, 303, 409, 422}
 ROUTES = {**PAGES, **API}
-LASTING = {route: door for route, door in ROUTES.items() if door.kind != "once"}  # signing out: test_browser_doors.py
+LASTING = {
+    route: door for route, door in ROUTES.items() if door.kind != "once"
+}  # signing out, taking over: in tests of their own
 
 
 @pytest.fixture(scope="module")
