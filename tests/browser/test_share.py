@@ -1,7 +1,9 @@
 """From the review to a link that a stranger reads, and its end: in a real browser, by mouse and keyboard."""
 
+import os
 import re
 from collections.abc import Callable
+from pathlib import Path
 from time import monotonic
 from typing import Any
 
@@ -238,25 +240,28 @@ def test_looks(caisey: Caisey, person: Person, session: str, look: str) -> None:
     """Editor, its dialog, list, reader's page with the proof open, passcode and the end: axe finds nothing, nothing is too wide."""
     options = LOOKS[look]
     dana = reviewing(caisey, person, session, **options)
-    good(dana, "editor")
+    good(dana, "editor", look)
     withhold_marks(dana)
     link = publish(dana, Passcode="correct horse battery")
-    good(dana, "link")
+    good(dana, "link", look)
     dana.goto(f"{caisey.url}/t/brightwater-it/shares")
-    good(dana, "shares")
+    good(dana, "shares", look)
     stranger = person(link, **options)
-    good(stranger, "passcode")
+    good(stranger, "passcode", look)
     stranger.get_by_label("Passcode").fill("correct horse battery")
     stranger.keyboard.press("Enter")
     stranger.get_by_text("The proof", exact=True).click()
-    good(stranger, "share")
+    good(stranger, "share", look)
     stranger.goto(f"{caisey.url}/share/cai_nothing")
-    good(stranger, "gone")
+    good(stranger, "gone", look)
 
 
-def good(page: Page, name: str) -> None:
-    """Look at a page."""
+def good(page: Page, name: str, look: str) -> None:
+    """Look at a page; take its picture if pictures are wanted."""
     page.wait_for_load_state("load")
+    if folder := os.environ.get("CAISEY_IMAGES"):
+        Path(folder).mkdir(parents=True, exist_ok=True)
+        page.screenshot(path=Path(folder) / f"{name}-{look}.png")
     found = Axe().run(page)
     assert found.violations_count == 0, f"{name}: {found.generate_report()}"
     wide = page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")

@@ -96,9 +96,10 @@ function count() {
   document.getElementById("stays").textContent = standing.lines - going;
   const open = marks.filter(isOpen);
   const parts = [`${going} withheld`];
-  if (standing.hidden) parts.push(`${standing.hidden} events as a whole`);
-  if (standing.receipts) parts.push(`of these ${standing.receipts} receipts, whose hashes would let a reader guess`);
-  if (open.length) parts.push(`${open.length} marks to decide`);
+  const many = (count, word) => `${count} ${word}${count === 1 ? "" : "s"}`;
+  if (standing.hidden) parts.push(`${many(standing.hidden, "event")} as a whole`);
+  if (standing.receipts) parts.push(`of these ${many(standing.receipts, "receipt")}, whose hashes would let a reader guess`);
+  if (open.length) parts.push(`${many(open.length, "mark")} to decide`);
   document.getElementById("counts").textContent = parts.join(" · ");
   for (const item of document.querySelectorAll(".kinds li")) {
     const left = open.filter((mark) => mark.kind === item.dataset.kind);
