@@ -3,7 +3,6 @@
 What a reviewer wrote in the place of a withheld line is shown as theirs, wherever it stands.
 """
 
-import codecs
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from html import escape, unescape
@@ -15,6 +14,9 @@ from msgspec import UNSET
 
 from caisey_core.domain import events as e
 from caisey_core.record.bundle import Shown, lines_shown
+from caisey_core.record.commitment import Disclosure
+from caisey_core.record.store import Recorded
+from caisey_core.services.cast import Cast
 from caisey_core.services.checker_page import source_hash
 from caisey_core.services.plain_text import plain
 
@@ -134,12 +136,11 @@ class Readable:
     def __init__(self, page: IO[bytes], lines: IO[bytes], cast: IO[bytes]) -> None:
         self._page, self._jsonl, self._cast = page, lines, cast
         self.cast_used = self._begun = False
-        self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
-        self._size = (80, 24)
+        self._recording = Cast()
         self._command: object = UNSET
         self._room = 0
         self._hole = False  # the last that was written stands for something withheld
-        self._dark = False  # the same on the terminal
+        self._dark: object = UNSET  # whose output it was, the same on the terminal
 
     def take(self, position: int, data: bytes, shown: Shown, edits: Mapping[int, str]) -> None:
         """Write the next event, with a reviewer's texts by the numbers of the withheld lines."""
@@ -148,7 +149,7 @@ class Readable:
         self._write_json(position, data, texts)
         if not isinstance(event, e.AuditEvent):
             self._write_page(position, event, texts)
-            self._write_cast(event, texts)
+            self._write_cast(position, data, event, texts)
 
     def hide(self, position: int, leaf: bytes) -> None:
         """Write that there was an event of which nothing is shown."""
@@ -237,33 +238,23 @@ class Readable:
             line["time"] = f"{moment(fields['at']).replace(' ', 'T')}.{fields['at'] % 1_000_000:06}Z"
         self._jsonl.write(msgspec.json.encode(line) + b"\n")
 
-    def _write_cast(self, event: e.SessionEvent | e.Unknown, texts: list[Text]) -> None:
-        if isinstance(event, e.TerminalResized):
-            self._size = (event.columns, event.rows)
-            if self.cast_used:
-                self._frame(event.mono, "r", f"{event.columns}x{event.rows}")
-        elif isinstance(event, e.OutputReceived) and event.command is None:
-            if not self.cast_used:
-                self.cast_used = True
-                head = {"version": 2, "width": self._size[0], "height": self._size[1], "timestamp": event.at // 1_000_000}
-                self._cast.write(msgspec.json.encode(head) + b"\n")
-            for text in texts or [[(None, "")]]:
-                said = "".join(self._on_terminal(line, edit) for line, edit in text)
-                if said:
-                    self._frame(event.mono, "o", said)
-        elif self.cast_used and isinstance(event, e.CommandAccepted | e.ConsentGranted | e.ConsentWithdrawn | e.Reassigned):
-            self._frame(event.mono, "m", str(event.__struct_config__.tag))
+    def _write_cast(self, position: int, data: bytes, event: e.SessionEvent | e.Unknown, texts: list[Text]) -> None:
+        """Write what the terminal shows of it: where something is withheld, the recording says so in its place."""
+        said = tuple(self._on_terminal(event, text) for text in texts)
+        for line in self._recording.take(Recorded(position, data, Disclosure(b"", said) if said else None)):
+            self.cast_used = True
+            self._cast.write(line)
 
-    def _on_terminal(self, line: bytes | None, edit: str) -> str:
-        if line is not None:
-            self._dark = False
-            return self._decoder.decode(line)
-        said = f"[{edit or WITHHELD}]\r\n" if edit or not self._dark else ""
-        self._dark = True
-        return said
-
-    def _frame(self, mono: int, kind: str, said: str) -> None:
-        self._cast.write(msgspec.json.encode([round(mono / 1e9, 6), kind, said]) + b"\n")
+    def _on_terminal(self, event: e.SessionEvent | e.Unknown, text: Text) -> bytes:
+        flow = event.command if isinstance(event, e.OutputReceived) else UNSET
+        said = bytearray()
+        for line, edit in text:
+            if line is not None:
+                said += line
+            elif edit or flow is UNSET or self._dark != flow:  # a line that came in pieces is one for who watches
+                said += f"[{plain(edit) or WITHHELD}]".encode() + (b"" if flow is UNSET else b"\r\n")
+            self._dark = flow if line is None else UNSET
+        return bytes(said)
 
 
 def _texts(data: bytes, shown: Shown, edits: Mapping[int, str]) -> list[Text]:

@@ -13,7 +13,7 @@ from litestar.status_codes import HTTP_303_SEE_OTHER
 
 from caisey_core.domain.refused import Refused
 from caisey_core.domain.roles import May, Member
-from caisey_core.http.rendering import AnyRequest, html, render
+from caisey_core.http.rendering import REPLAY_POLICY, AnyRequest, html, render
 from caisey_core.http.who import RECHECK_SECONDS, address_of, signed_in
 from caisey_core.services import review, shares
 from caisey_core.services.house import House
@@ -91,7 +91,7 @@ async def show(request: AnyRequest, token: FromPath[str], house: NamedDependency
         return _gone(request)
     hand_off = await _hand_off(house, found, reader)
     text = render(request, "share/page.html", view=view, link=f"/share/{token}", hand_off=hand_off, preview=False)
-    return html(request, text, 200, PRIVATE)
+    return html(request, text, 200, {**PRIVATE, "content-security-policy": REPLAY_POLICY} if view.terminal else PRIVATE)
 
 
 @post("/share/{token:str}", status_code=200)
