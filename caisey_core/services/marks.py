@@ -46,7 +46,11 @@ _RULES: Final = tuple(
         # --password hunter2, --token=…
         (_ASKS, rf"(?<!\S)--?(?:{_WORD})[= ]\s{{0,3}}({_VALUE})", re.I),
         # mysql -phunter2, sshpass -p hunter2, curl -u name:hunter2, net use … /user:name hunter2
-        (("mysql", "mariadb"), r"\b(?:mysql|mysqldump|mysqladmin|mariadb)\b[^|;&\n]{0,300}?\s-p([^\s-]\S{2,})", 0),
+        (
+            ("mysql", "mariadb"),
+            r"\b(?:mysql|mysqldump|mysqladmin|mariadb)\b[^|;&\n]{0,300}?\s-p('[^'\n]+'|\"[^\"\n]+\"|[^\s-]\S{2,})",
+            0,
+        ),
         (
             ("sshpass", "7z", "unzip", "ldapsearch", "psexec"),
             r"\b(?:sshpass|7z|unzip|ldapsearch|psexec)\b[^|;&\n]{0,300}?\s-(?:p|P|w)\s?(\S{3,})",

@@ -89,6 +89,10 @@ def test_from_the_review_to_a_reader(caisey: Caisey, person: Person, session: st
     expect(stranger.get_by_text("beta line").first).to_be_visible()
     expect(stranger.locator(".head")).to_contain_text("withheld")
     assert SECRET not in stranger.content()
+    stranger.locator("#play").click()
+    screen = stranger.locator("#screen .ap-term")
+    expect(screen).to_contain_text("DB_PASSWORD=[withheld]")
+    expect(screen).to_contain_text("beta line")
     assert all(url.startswith(caisey.url) for url in asked), asked
     stranger.get_by_text("The proof", exact=True).click()
     with stranger.expect_download() as bundle:

@@ -17,7 +17,19 @@ from caisey_agent.protocol.consent import Scope
 from caisey_core.config import Config
 from caisey_core.domain.roles import PERMISSIONS, May
 from caisey_core.http import session_socket
-from caisey_core.services import assignments, commands, installers, sign_in, timeline, transfers
+from caisey_core.services import (
+    assignments,
+    commands,
+    cuts,
+    installers,
+    passcodes,
+    shares,
+    sharing,
+    sign_in,
+    timeline,
+    transcripts,
+    transfers,
+)
 from caisey_core.services import sessions as session_service
 
 OPERATE = text_of("operate.md")
@@ -147,6 +159,12 @@ LIMITS = {
     "a sign-in link's life": f"{sign_in.LINK_HOURS} hours",
     "prompt, put off": f"{desk.LATER_SECONDS // 60} minutes",
     "names of devices, clients and members": "100 characters",
+    "lines of a transcript": f"{transcripts.MOST_LINES}",
+    "a reviewer's text in the place of a line": f"{cuts.LONGEST_TEXT} characters",
+    "what a share serves": f"{shares.LARGEST // MIB} MiB",
+    "a share's life": f"{shares.LONGEST_HOURS} hours",
+    "a passcode": f"{passcodes.SHORTEST} to {passcodes.LONGEST} characters; it is asked for again after {passcodes.GOOD_FOR_SECONDS // 3600} hours",
+    "openings of one share": f"{sharing.MOST_OPENINGS} in a minute",
 }
 
 
@@ -172,3 +190,12 @@ def test_what_caisey_does_not_protect_against_is_said_twice_in_the_same_words() 
         said = " ".join(text.lower().split())
         assert words in said
         assert "who is root on the device can sign as the device" in said
+
+
+def test_how_guessing_at_shares_is_slowed() -> None:
+    """The numbers in the words are those of the code."""
+    said = " ".join(section(OPERATE, "Transcripts and shares").split())
+    assert f"after {sharing.FREE} failures 1, 2, 4 … seconds, up to {sharing.LONGEST_SECONDS / 60:.0f} minutes" in said
+    assert f"After {sharing.BUSY} failures within an hour" in said
+    assert (sharing.WINDOW_SECONDS, sharing.BUSY_SECONDS) == (3600, 60)
+    assert f"fewer than {cuts.SHORTEST} characters" in said
