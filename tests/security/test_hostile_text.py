@@ -9,6 +9,7 @@ import httpx2
 import pytest
 from companies import Companies, Company
 from doors import TLS
+from sharing import Review, ran, reader, served
 
 from caisey_agent.protocol import frames as f
 
@@ -94,6 +95,8 @@ def _address(company: Company, route: str) -> str:
         "session": company.sessions[0],
         "position": "0",
     }
+    if "transcript" in route:
+        ids["transcript"] = Review.of(company.people["dispatcher"], company.sessions[0]).id
     return _addressed(route, lambda name: ids[name])[1]
 
 
@@ -115,6 +118,21 @@ def test_every_page(company: Company, route: str, who: str) -> None:
         assert answer.headers["x-content-type-options"] == "nosniff"
         return
     read(answer.text)
+
+
+def test_what_a_link_shows(company: Company) -> None:
+    """The reader's page, and the page in the bundle, hold all of it as text; so do a reviewer's own words."""
+    ran(company, company.raw["D"], company.sessions[0], "echo quite-harmless", b"yes\n")
+    review = Review.of(company.people["dispatcher"], company.sessions[0]).keep_marks()
+    review.cuts[review.line("echo quite-harmless")["id"]] = {"text": f"mine {HOSTILE[:90]}"}
+    link = review.publish_saved()["link"]
+    shown = served(link)
+    for text in (shown.page.text, shown.parts["index.html"].decode()):
+        said = "".join(read(text).texts)
+        assert f"mine {HOSTILE[:90]}" in said
+        assert said.count(HOSTILE[:90]) > 3
+    with reader() as who:
+        read(who.get(f"{link}x").text)
 
 
 def test_the_hostile_text_is_really_shown(company: Company) -> None:
