@@ -99,7 +99,7 @@ def _good(description: Any, schema: Any, stage: Stage, name: str = "") -> Any:
         return schema["enum"][0]
     match schema.get("type"):
         case "object":
-            return {name: _good(description, inner, stage, name) for name, inner in schema["properties"].items()}
+            return {name: _good(description, inner, stage, name) for name, inner in schema.get("properties", {}).items()}
         case "array":
             return [_good(description, schema.get("items") or {"type": "string"}, stage, name)]
         case "integer":

@@ -45,7 +45,7 @@ def _sudo(company: Company, url: str, session: str) -> None:
 def _hidden(company: Company, session: str, socket: object) -> bool:
     """Type a harmless key and its erasure until one of them is recorded as hidden."""
     socket.send(json.dumps({"type": "type", "data": "q\x7f"}))  # type: ignore[attr-defined]
-    return any("did not echo" in entry["body"] for entry in company.entries(session))
+    return any("did not echo" in entry["typed"] for entry in company.entries(session))
 
 
 @pytest.fixture(scope="module")

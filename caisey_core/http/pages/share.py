@@ -75,7 +75,7 @@ async def _hand_off(house: House, found: Found, reader: Member | None) -> HandOf
     )
 
 
-@get("/share/{token:str}")
+@get("/share/{token:str}", include_in_schema=False)
 async def show(request: AnyRequest, token: FromPath[str], house: NamedDependency[House]) -> Response[bytes]:
     """Show a transcript to whoever has its link."""
     found = await _enter(house, request, token)
@@ -94,7 +94,7 @@ async def show(request: AnyRequest, token: FromPath[str], house: NamedDependency
     return html(request, text, 200, {**PRIVATE, "content-security-policy": REPLAY_POLICY} if view.terminal else PRIVATE)
 
 
-@post("/share/{token:str}", status_code=200)
+@post("/share/{token:str}", status_code=200, include_in_schema=False)
 async def unlock(request: AnyRequest, token: FromPath[str], house: NamedDependency[House]) -> Response[Any]:
     """Judge a passcode."""
     found = await _enter(house, request, token)
@@ -112,7 +112,7 @@ async def unlock(request: AnyRequest, token: FromPath[str], house: NamedDependen
     return Redirect(address, status_code=HTTP_303_SEE_OTHER, headers=PRIVATE, cookies=[cookie])
 
 
-@get("/share/{token:str}/bundle")
+@get("/share/{token:str}/bundle", include_in_schema=False)
 async def bundle(request: AnyRequest, token: FromPath[str], house: NamedDependency[House]) -> Stream | Response[bytes]:
     """Give the proof: the bundle, in which what is withheld is not."""
     found = await _enter(house, request, token)
@@ -126,7 +126,7 @@ async def bundle(request: AnyRequest, token: FromPath[str], house: NamedDependen
     return Stream(shares.file(house, found, "bundle"), media_type="application/zip", headers=headers)
 
 
-@get("/share/{token:str}/terminal.cast")
+@get("/share/{token:str}/terminal.cast", include_in_schema=False)
 async def terminal(request: AnyRequest, token: FromPath[str], house: NamedDependency[House]) -> Stream | Response[bytes]:
     """Give the recording of the terminal, made from what is shown."""
     found = await _enter(house, request, token)
@@ -140,7 +140,7 @@ async def terminal(request: AnyRequest, token: FromPath[str], house: NamedDepend
     return Stream(shares.file(house, found, "terminal"), media_type="application/x-asciicast", headers=PRIVATE)
 
 
-@get("/share/{token:str}/events")
+@get("/share/{token:str}/events", include_in_schema=False)
 async def events(request: AnyRequest, token: FromPath[str], house: NamedDependency[House]) -> Stream | Response[bytes]:
     """Tell an open page when its share ends."""
     found = await _enter(house, request, token)
