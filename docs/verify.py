@@ -1,7 +1,6 @@
 """An independent checker of Caisey's bundles:  python3 verify.py FILE [KEY]
 It imports nothing of Caisey, only two packages that everybody knows: `cryptography` (Ed25519) and `msgpack` (events).
-It follows docs/record-format.md. Exit code 0: everything holds; 1: the first thing that does not is named.
-"""
+It follows docs/record-format.md. Exit code 0: everything holds; 1: the first thing that does not is named."""
 
 import base64
 import hashlib
@@ -17,8 +16,7 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 MOST_EVENTS, LARGEST_RECORD, MIB = 500_000, 8 << 20, 1 << 20
-LARGE = {"events", "disclosures", "index.html", "events.jsonl", "terminal.cast"}
-CONTENT = {"root", "lines", "size"}
+LARGE, CONTENT = {"events", "disclosures", "index.html", "events.jsonl", "terminal.cast"}, {"root", "lines", "size"}
 READABLE = {"index.html", "events.jsonl", "terminal.cast", "edits.json", "check.html"}
 NAMES = READABLE | {"manifest.json", "checkpoint", "keys.json", "proofs.json", "leaves", "events", "disclosures"}
 unpack = partial(msgpack.unpackb, strict_map_key=False)
@@ -154,7 +152,7 @@ class Session:
         require(in_time and fits, f"{kind} cannot follow here (consent, scope, time, order)")
         return may.get(kind, True) or kind in ("consent-asked", "sealed")
 
-    def follow(self, event, text):  # `text`: the event's first text; None if something of it is withheld
+    def follow(self, event, text, seed):  # the event's first text, None if something of it is withheld; seed: all is shown
         kind, at = event["kind"], event["at"]
         judged = self.order(event)
         if kind in ANSWERS and self.gaps:  # what was asked may be withheld; an answer to it must not widen what was agreed
@@ -190,7 +188,8 @@ class Session:
             said = unpack(event["withdrawal"]) if self.gaps else self.device_signed(event, self.request, event["withdrawal"])
             require((said["who"], said["at"]) == (event["who"], event["device_at"]), "the device signed another withdrawal")
         elif kind in ("command-accepted", "transfer-accepted"):
-            self.kept[event.get("command", event.get("transfer"))] = [text and sha(text), hashlib.sha256(), 0, self.gaps]
+            hashes = [sha(seed, text), hashlib.sha256(seed)] if seed else [None, None]  # receipts' hashes begin with the seed
+            self.kept[event.get("command", event.get("transfer"))] = [*hashes, 0, self.gaps]
         elif kind == "output-received" and event["command"] in self.kept:
             _, output, size, _ = self.kept[event["command"]]
             self.kept[event["command"]][1:3] = [text and output, size + event["output"]["size"]]
@@ -209,8 +208,7 @@ class Session:
             self.previous = sha(event["receipt"])
         elif kind in ("request-expired", "request-cancelled"):
             self.ask, self.ended = None, self.until is None
-        self.over = self.over or kind == "consent-ended"
-        self.sealed = kind == "sealed"
+        self.over, self.sealed = self.over or kind == "consent-ended", kind == "sealed"
 
 
 def proven(read, given):  # the checkpoint, both streams' roots and the audit events
@@ -271,11 +269,13 @@ def main(path, given=None):
             place = f"{place}({datetime.fromtimestamp(event['at'] / 1e6, UTC):%Y-%m-%d %H:%M:%S} UTC) "
             contents = [c for c in event.values() if isinstance(c, dict) and c.keys() == CONTENT and c["root"]]
             require(contents or not packed, "a text lies beside an event that has none")
-            texts = texts_of(unpack(packed), contents) if packed else [[None] * c["lines"] for c in contents]
+            told = unpack(packed) if packed else ["nothing", None]
+            texts = texts_of(told, contents) if packed else [[None] * c["lines"] for c in contents]
             lines = [line for text in texts for line in text]
             counts = [counts[0] + len(lines) - lines.count(None), counts[1] + lines.count(None)]
             require(all(lines[x["line"]] is None for x in edits if x["event"] == n), "a reviewer's text replaces a line shown")
-            session.follow(event, b"".join(texts[0]) if packed and None not in texts[0] else None)
+            text = b"".join(texts[0]) if packed and None not in texts[0] else None
+            session.follow(event, text, told[1] if told[0] == "all" else None)
         place = f"{session.stream}: "
         whole = n + 1 == len(leaves) == manifest["events"] and root_of(leaves).hex() == root
         require(whole, f"{n + 1} events are not what was signed")

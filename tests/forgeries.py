@@ -14,6 +14,13 @@ from caisey_core.record.commitment import commit
 from caisey_core.record.store import Store
 from caisey_core.record.writer import Entry
 
+
+class Said(tuple[bytes, ...]):
+    """An event's texts with the seed of their salts: whoever writes the record anew keeps it, so that honest receipts fit."""
+
+    seed: bytes | None = None
+
+
 Row = tuple[e.AnyEvent, tuple[bytes, ...]]
 Change = Callable[[list[Row]], list[Row]]
 
@@ -24,13 +31,15 @@ def rows_of(store: Store, tenant: UUID, stream: str) -> list[Row]:
     for row in store.read(tenant, stream, 0, 10**6):
         event = e.decode(row.event)
         assert not isinstance(event, e.Unknown)
-        found.append((event, row.disclosure.texts if row.disclosure is not None else ()))
+        said = Said(row.disclosure.texts if row.disclosure is not None else ())
+        said.seed = row.disclosure.seed if row.disclosure is not None else None
+        found.append((event, said))
     return found
 
 
 def entry(event: e.AnyEvent, texts: tuple[bytes, ...]) -> Entry:
     """Return an event as the server would write it, committing anew to its texts."""
-    committed, disclosure = commit(texts)
+    committed, disclosure = commit(texts, getattr(texts, "seed", None))
     names = [n for n in event.__struct_fields__ if isinstance(getattr(event, n), e.Content) and getattr(event, n).root]
     contents = {n: e.Content(c.root, c.lines, c.size) for n, c in zip(names, committed, strict=True)}
     return Entry(e.encode(replace(event, **contents)), disclosure if texts else None)

@@ -151,14 +151,14 @@ class RawDevice:
         self.settled(self.say(f.Answered(session=asked.session, answer=statement, signature=signature)))
         return asked.session
 
-    def transferred(self, session: UUID, transfer: UUID, path: str, content: bytes) -> f.TransferEnded:
+    def transferred(self, session: UUID, transfer: UUID, path: str, content: bytes, seed: bytes = b"") -> f.TransferEnded:
         """Return the frame that says that this device sent a file, signed by it."""
         said = msgspec.msgpack.encode(
             receipt.TransferReceipt(
                 session=session,
                 transfer=transfer,
                 direction="download",
-                path=hashlib.sha256(path.encode()).digest(),
+                path=hashlib.sha256(seed + path.encode()).digest(),
                 content=hashlib.sha256(content).digest(),
                 size=len(content),
                 ended_at=_now(),
@@ -177,13 +177,13 @@ class RawDevice:
             receipt.CommandReceipt(
                 session=run.session,
                 command=run.command,
-                line=hashlib.sha256(run.line).digest(),
+                line=hashlib.sha256(run.seed + run.line).digest(),
                 shell="bash",
                 account="somebody",
                 started_at=_now(),
                 duration_ns=1000,
                 exit_code=code,
-                output=hashlib.sha256(output).digest(),
+                output=hashlib.sha256(run.seed + output).digest(),
                 output_size=len(output),
                 previous=self.previous.get(run.session, receipt.NO_RECEIPT),
             )

@@ -120,6 +120,7 @@ class Writing:
         """Run a command whose output comes in these chunks."""
         command = uuid4()
         said = words(line)
+        seed = said.seed
         self._add(e.CommandAccepted(actor=self._person, at=0, command=command, line=said.contents[0]), None, said.disclosure)
         self._add(e.CommandStarted(actor=self._itself, at=0, frame=0, command=command, device_at=self.at))
         for chunk in chunks:
@@ -132,8 +133,8 @@ class Writing:
         output = b"".join(chunks)
         data = pack(
             receipt.CommandReceipt(
-                session=self.id, command=command, line=hashlib.sha256(line.encode()).digest(), shell="bash", account="anna",
-                started_at=self.at, duration_ns=3_000_000, exit_code=exit_code, output=hashlib.sha256(output).digest(),
+                session=self.id, command=command, line=hashlib.sha256(seed + line.encode()).digest(), shell="bash", account="anna",
+                started_at=self.at, duration_ns=3_000_000, exit_code=exit_code, output=hashlib.sha256(seed + output).digest(),
                 output_size=len(output), previous=self._previous,
             )
         )  # fmt: skip

@@ -50,13 +50,13 @@ def finished(device: RawDevice, run: f.Run, output: tuple[bytes, ...], directory
         receipt.CommandReceipt(
             session=run.session,
             command=run.command,
-            line=hashlib.sha256(run.line).digest(),
+            line=hashlib.sha256(run.seed + run.line).digest(),
             shell="bash",
             account="somebody",
             started_at=1,
             duration_ns=1,
             exit_code=0,
-            output=hashlib.sha256(whole).digest(),
+            output=hashlib.sha256(run.seed + whole).digest(),
             output_size=len(whole),
             previous=device.previous.get(run.session, receipt.NO_RECEIPT),
         )

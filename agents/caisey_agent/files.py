@@ -73,6 +73,7 @@ class _Upload:
     size: int
     content: bytes
     replace: bool
+    seed: bytes
     done: int = 0
     told: int = 0
     sha256: "hashlib._Hash" = field(default_factory=hashlib.sha256)
@@ -145,7 +146,7 @@ class Files:
             file = os.fdopen(os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600), "wb")
         except OSError as error:
             return f"{_shown(path.parent)} cannot be written: {error.strerror}."
-        return _Upload(frame.session, frame.path, path, partial, file, frame.size, frame.content, frame.replace)
+        return _Upload(frame.session, frame.path, path, partial, file, frame.size, frame.content, frame.replace, frame.seed)
 
     def chunk(self, frame: f.FileChunk) -> None:
         """Take a piece, in order."""
@@ -189,17 +190,17 @@ class Files:
             self._fail(upload.session, transfer, f"The file could not be put in place: {error.strerror}.")
             return
         del self._uploads[transfer]
-        self._receipt(upload.session, transfer, "upload", upload.asked, upload.content, upload.size)
+        self._receipt(upload.session, transfer, "upload", upload.seed + upload.asked.encode(), upload.content, upload.size)
 
     def _receipt(
-        self, session: UUID, transfer: UUID, direction: Literal["upload", "download"], path: str, content: bytes, size: int
+        self, session: UUID, transfer: UUID, direction: Literal["upload", "download"], path: bytes, content: bytes, size: int
     ) -> None:
         data = msgspec.msgpack.encode(
             receipt.TransferReceipt(
                 session=session,
                 transfer=transfer,
                 direction=direction,
-                path=hashlib.sha256(path.encode()).digest(),
+                path=hashlib.sha256(path).digest(),
                 content=content,
                 size=size,
                 ended_at=time.time_ns() // 1000,
@@ -245,7 +246,7 @@ class Files:
         except OSError as error:
             self._fail(frame.session, frame.transfer, f"{_shown(path)} cannot be read: {error.strerror}.")
             return
-        self._receipt(frame.session, frame.transfer, "download", frame.path, sha256.digest(), done)
+        self._receipt(frame.session, frame.transfer, "download", frame.seed + frame.path.encode(), sha256.digest(), done)
 
     def tell_latest(self) -> None:
         """Say how far uploads are: what was said on a link that broke is lost, and the server waits for it."""

@@ -38,9 +38,10 @@ def runs_as(account: str) -> str:
 class _Command:
     """A command that runs: what its receipt will say."""
 
-    def __init__(self, line: bytes) -> None:
+    def __init__(self, line: bytes, seed: bytes) -> None:
         self.line = line
-        self.output = hashlib.sha256()
+        self.seed = seed
+        self.output = hashlib.sha256(seed)
         self.size = 0
         self.cut = hashlib.sha256()
         self.cut_size = 0
@@ -109,9 +110,9 @@ class Session:
             self._typed.clear()
         shell.pause(work.paused)
 
-    def run(self, command: UUID, line: bytes) -> None:
+    def run(self, command: UUID, line: bytes, seed: bytes) -> None:
         """Run a command, in this shell or the one to come."""
-        self._commands[command] = _Command(line)
+        self._commands[command] = _Command(line, seed)
         self.open_shell()
         if self.shell is not None:
             self.shell.run(command, line)
@@ -195,7 +196,7 @@ class Session:
             receipt.CommandReceipt(
                 session=self.id,
                 command=end.command,
-                line=hashlib.sha256(running.line).digest(),
+                line=hashlib.sha256(running.seed + running.line).digest(),
                 shell=work.config.shell,
                 account=self._account,
                 started_at=running.started_at,
@@ -444,7 +445,7 @@ class Work:
                     )
                 )
             return
-        self._session(frame.session).run(frame.command, frame.line)
+        self._session(frame.session).run(frame.command, frame.line, frame.seed)
 
     def _show_terminal(self, session: UUID) -> None:
         doing = self.desk.doing.get(session)

@@ -6,7 +6,7 @@ from typing import IO, Final
 import msgspec
 
 from caisey_core.domain import events as e
-from caisey_core.record.bundle import Bundle, Lines, Shown, lines_shown, shown_holds, texts_of
+from caisey_core.record.bundle import Bundle, Lines, Shown, Whole, lines_shown, shown_holds, texts_of
 from caisey_core.record.container import NotABundle
 from caisey_core.record.store import Recorded
 from caisey_core.record.verify import Broken
@@ -136,7 +136,7 @@ class _Check:
             hidden = self._count(shown, committed)
             if any(line not in hidden for line in edits.pop(position, ())):
                 raise Broken("a reviewer's text stands in the place of a line that is shown", bundle.stream, position)
-            check.follow(position, event, texts_of(shown))
+            check.follow(position, event, texts_of(shown), shown.seed if isinstance(shown, Whole) else None)
             if len(check.state.running) + len(check.state.begun) + len(check.state.transfers) > MOST_AT_ONCE:
                 raise Broken(f"more than {MOST_AT_ONCE} commands at one time", bundle.stream, position)
         if edits:

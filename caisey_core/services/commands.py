@@ -55,7 +55,8 @@ async def run(house: House, member: Member, session: UUID, line: str) -> Command
     if (refused := await durable(ticket)) is not None:
         opened.running.pop(command, None)
         return refused
-    house.live.links.of(opened.device).send(f.Run(session=session, command=command, line=data, technician=member.name))
+    run_it = f.Run(session=session, command=command, line=data, technician=member.name, seed=said.seed)
+    house.live.links.of(opened.device).send(run_it)
     return card
 
 

@@ -40,6 +40,11 @@ class Words(Struct, frozen=True):
     contents: tuple[Content, ...]
     disclosure: Disclosure | None
 
+    @property
+    def seed(self) -> bytes:
+        """The seed of the salts: the device's receipt takes it into its hashes."""
+        return self.disclosure.seed if self.disclosure is not None else b""
+
 
 def words(*texts: str | bytes) -> Words:
     """Commit to the texts of one event, in the order of its fields. An empty text is NOTHING and is not disclosed."""

@@ -46,14 +46,15 @@ async def send_again(house: House, session: OpenSession) -> None:
     for transfer in state.transfers:
         link.send(f.StillThere(session=session.id, transfer=transfer))
     if state.running:
-        lines = {}
+        said = {}
         async for row in rows_of(house, session.tenant, session.id):
             event = e.decode(row.event)
             if isinstance(event, e.CommandAccepted) and event.command in state.running and row.disclosure is not None:
-                lines[event.command] = row.disclosure.texts[0]
+                said[event.command] = row.disclosure
         for command in state.running:
-            if command in lines:
-                link.send(f.Run(session=session.id, command=command, line=lines[command], technician=state.technician_name))
+            if (one := said.get(command)) is not None:
+                name = state.technician_name
+                link.send(f.Run(session=session.id, command=command, line=one.texts[0], technician=name, seed=one.seed))
 
 
 def device_went(house: House, device: RosterDevice) -> None:

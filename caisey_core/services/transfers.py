@@ -19,7 +19,7 @@ from caisey_core.domain.roles import Member
 from caisey_core.services import screen
 from caisey_core.services.commands import working
 from caisey_core.services.house import House
-from caisey_core.services.journal import STAMPED, OpenSession, durable, words
+from caisey_core.services.journal import STAMPED, OpenSession, Words, durable, words
 from caisey_core.services.outcomes import NOT_FOUND, bad_input, open_session_of
 from caisey_core.services.views import TransferCard
 
@@ -209,13 +209,22 @@ async def upload(
         content=sha256.hexdigest(),
         state="running",
     )
-    moving = await _accept(house, member, opened, card, replace_existing=replace_existing)
+    said = words(path)
+    moving = await _accept(house, member, opened, card, said, replace_existing=replace_existing)
     if isinstance(moving, Refused):
         file.unlink(missing_ok=True)
         return moving
     link = house.live.links.of(opened.device)
     link.send(
-        f.PutFile(session=session, transfer=transfer, path=path, size=size, content=sha256.digest(), replace=replace_existing)
+        f.PutFile(
+            session=session,
+            transfer=transfer,
+            path=path,
+            size=size,
+            content=sha256.digest(),
+            replace=replace_existing,
+            seed=said.seed,
+        )
     )
     house.spawn(_feed(house, moving), "upload")
     return moving.card
@@ -235,9 +244,8 @@ async def _feed(house: House, moving: Moving) -> None:
 
 
 async def _accept(
-    house: House, member: Member, opened: OpenSession, card: TransferCard, *, replace_existing: bool
+    house: House, member: Member, opened: OpenSession, card: TransferCard, said: Words, *, replace_existing: bool
 ) -> Moving | Refused:
-    said = words(card.path)
     ticket = house.journal.propose(
         opened,
         e.TransferAccepted(
@@ -278,11 +286,12 @@ async def download(house: House, member: Member, session: UUID, path: str) -> Tr
         content="",
         state="running",
     )
-    moving = await _accept(house, member, opened, card, replace_existing=False)
+    said = words(path)
+    moving = await _accept(house, member, opened, card, said, replace_existing=False)
     if isinstance(moving, Refused):
         return moving
     house.live.links.of(opened.device).send(
-        f.GetFile(session=session, transfer=card.id, path=path, largest=house.config.largest_file_bytes)
+        f.GetFile(session=session, transfer=card.id, path=path, largest=house.config.largest_file_bytes, seed=said.seed)
     )
     return moving.card
 

@@ -115,7 +115,10 @@ class SessionCheck:
 
     def take(self, row: Recorded) -> None:
         """Check the next event."""
-        self.follow(row.position, e.decode(row.event), row.disclosure.texts if row.disclosure is not None else ())
+        said = row.disclosure
+        self.follow(
+            row.position, e.decode(row.event), said.texts if said is not None else (), said.seed if said is not None else None
+        )
 
     def skip(self, position: int) -> None:
         """Pass over an event that is withheld as a whole: what it said is not known, so nothing is concluded from it."""
@@ -126,8 +129,12 @@ class SessionCheck:
         self.gaps += 1
         self._previous = None
 
-    def follow(self, position: int, event: e.AnyEvent | e.Unknown, texts: tuple[bytes | None, ...]) -> None:
-        """Check the next event; None stands for a text of which something is withheld, no texts for none that is known."""
+    def follow(self, position: int, event: e.AnyEvent | e.Unknown, texts: tuple[bytes | None, ...], seed: bytes | None) -> None:
+        """Check the next event.
+
+        None stands for a text of which something is withheld, no texts for none that is known; the seed is there only where
+        all of the event's texts are.
+        """
         self._position = position
         self.events += 1
         if event.mono < self._mono:
@@ -140,7 +147,7 @@ class SessionCheck:
         if not isinstance(event, e.SessionEvent):
             raise self._broken("this event does not belong to a session")
         try:
-            self._meaning(event, texts[0] if texts else None)
+            self._meaning(event, texts[0] if texts else None, seed)
         except _Unjudged:  # what nobody can check here changes nothing: it must not widen what was agreed
             self.unjudged += 1
             return
@@ -154,7 +161,7 @@ class SessionCheck:
             raise self._broken(f"{type(event).__name__} at {time_of(event.at)} cannot follow here: {reason}")
         self.state = evolve(self.state, event)
 
-    def _meaning(self, event: e.SessionEvent, text: bytes | None) -> None:
+    def _meaning(self, event: e.SessionEvent, text: bytes | None, seed: bytes | None) -> None:
         match event:
             case e.SessionRequested():
                 if f"session/{event.session}" != self._stream:
@@ -171,8 +178,8 @@ class SessionCheck:
                 self._works(event.at)
                 self.acts += 1
                 self.unreceipted.add(event.command)
-                self._lines[event.command] = _digest(text)
-                self._outputs[event.command] = (hashlib.sha256(), 0)
+                self._lines[event.command] = _digest(seed, text)
+                self._outputs[event.command] = (hashlib.sha256(seed) if seed is not None else None, 0)
                 self._begun_at[event.command] = self.gaps
             case e.TerminalTyped():
                 self._works(event.at)
@@ -180,7 +187,7 @@ class SessionCheck:
                 self._works(event.at)
                 self.acts += 1
                 self.unreceipted.add(event.transfer)
-                self._paths[event.transfer] = _digest(text)
+                self._paths[event.transfer] = _digest(seed, text)
             case e.NotRun(lost=False, subject=UUID() as subject) if subject in self.unreceipted:
                 self._undone(subject)
             case e.TransferFailed() | e.TransferCancelled() if event.transfer in self.unreceipted:
@@ -378,8 +385,8 @@ class SessionCheck:
         return tuple(lines)
 
 
-def _digest(text: bytes | None) -> bytes | None:
-    return hashlib.sha256(text).digest() if text is not None else None
+def _digest(seed: bytes | None, text: bytes | None) -> bytes | None:
+    return hashlib.sha256(seed + text).digest() if seed is not None and text is not None else None
 
 
 def _when(store: Store, tenant: UUID, broken: Broken) -> str:

@@ -1,6 +1,7 @@
 """The right to be forgotten: words are destroyed on request or after their time, in every place; proofs still hold."""
 
 import contextlib
+import hashlib
 import os
 import sqlite3
 import subprocess
@@ -12,6 +13,10 @@ from uuid import UUID
 import msgspec
 import pytest
 from doors import Caisey, running, until
+
+from caisey_agent.protocol import receipt
+from caisey_core.domain import events as e
+from caisey_core.record.sqlite import SqliteStore
 
 MARK = "Zanzibar-4711"
 LATER = """
@@ -97,6 +102,28 @@ def test_on_request(caisey: Caisey) -> None:
     assert verdict.returncode == 0, verdict.stderr
     assert f"session/{session}" in verdict.stdout
     assert "contents erased" in verdict.stdout
+
+
+def test_nothing_is_left_to_guess_with(caisey: Caisey) -> None:
+    """Hashes that stay in events and receipts begin with seeds that are gone: the right words do not fit them any more."""
+    line = b"true erased-word"
+    session = caisey.active("PP-OFFICE")
+    caisey.run(session, line.decode())
+    caisey.finish(session)
+    with contextlib.closing(SqliteStore.open(caisey.data / "record.db")) as store:
+        (key,) = store.tenants()
+        before = store.read(key.tenant, f"session/{session}", 0, 1000)
+        caisey.people["admin"].post(f"/sessions/{session}/erase", {"reason": "asked"})
+        after = store.read(key.tenant, f"session/{session}", 0, 1000)
+    accepted = next(row for row in before if isinstance(e.decode(row.event), e.CommandAccepted))
+    assert accepted.disclosure is not None
+    seed = accepted.disclosure.seed
+    receipts = [receipt.decode(found.receipt) for row in after if isinstance(found := e.decode(row.event), e.CommandFinished)]
+    (said,) = [one for one in receipts if isinstance(one, receipt.CommandReceipt)]
+    assert said.line == hashlib.sha256(seed + line).digest()
+    kept = b"".join(row.event for row in after)
+    assert all(row.disclosure is None for row in after)
+    assert not any(guess in kept for guess in (seed, hashlib.sha256(line).digest(), hashlib.sha256(b"\0" + line).digest()))
 
 
 def test_who_and_when(caisey: Caisey) -> None:

@@ -171,7 +171,7 @@ def test_stopped_half_way(companies: Companies, acme: Company) -> None:
         again = tom.call("POST", f"/sessions/{session}/files/{transfer}/cancel", json={})
         assert again.status_code == 409
     device.say(f.FileChunk(session=asked.session, transfer=asked.transfer, offset=4, data=b"more"))
-    device.settled(device.say(device.transferred(asked.session, asked.transfer, asked.path, b"halfmore")))
+    device.settled(device.say(device.transferred(asked.session, asked.transfer, asked.path, b"halfmore", asked.seed)))
     assert _content(acme, session, down).status_code == 404
     assert not any((companies.server.data / "transfers").joinpath(one).exists() for one in (down, up))
     nobody = tom.call("POST", f"/sessions/{session}/files/{uuid4()}/cancel", json={})
@@ -187,7 +187,7 @@ def test_a_lying_device(companies: Companies, acme: Company) -> None:
         asked = device.hear(f.GetFile)
         for offset, data in sent:
             device.say(f.FileChunk(session=asked.session, transfer=asked.transfer, offset=offset, data=data))
-        device.settled(device.say(device.transferred(asked.session, asked.transfer, asked.path, b"truth")))
+        device.settled(device.say(device.transferred(asked.session, asked.transfer, asked.path, b"truth", asked.seed)))
         assert _content(acme, session, transfer).status_code == 404, sent
     transfer = tom.post(f"/sessions/{session}/files/download", {"path": "/dev/zero"})["id"]
     asked = device.hear(f.GetFile)

@@ -57,7 +57,7 @@ def play(acme: Company, draw: Any) -> str:
     transfer = tom.post(f"/sessions/{session}/files/download", {"path": path})["id"]
     asked = desk.hear(f.GetFile)
     desk.say(f.FileChunk(session=asked.session, transfer=asked.transfer, offset=0, data=b"content"))
-    desk.settled(desk.say(desk.transferred(asked.session, UUID(transfer), asked.path, b"content")))
+    desk.settled(desk.say(desk.transferred(asked.session, UUID(transfer), asked.path, b"content", asked.seed)))
     notes = {"notes": words(draw) + "\n" + words(draw), "checked": words(draw)}
     tom.post(f"/sessions/{session}/complete", {"resolution": "workaround", **notes})
     return session

@@ -43,7 +43,7 @@ def set_stage(companies: Companies, company: Company) -> Stage:
     transfer = tom.post(f"/sessions/{session}/files/download", {"path": "/etc/hostname"})["id"]
     asked = desk.hear(f.GetFile)
     desk.say(f.FileChunk(session=asked.session, transfer=asked.transfer, offset=0, data=FILE))
-    desk.settled(desk.say(desk.transferred(asked.session, asked.transfer, asked.path, FILE)))
+    desk.settled(desk.say(desk.transferred(asked.session, asked.transfer, asked.path, FILE, asked.seed)))
 
     def assignment(device: str = str(spare.id)) -> str:
         order = {"devices": [device], "technicians": [str(company.members["tom"])], "reason": "Look at it"}

@@ -225,7 +225,7 @@ def test_a_file_keeps_its_name(companies: Companies, company: Company) -> None:
     for name in ("a b.txt", 'quote".txt', "naïve 漢字.txt", "semi;colon=.txt", "x\r\nset-cookie: a=b.txt"):
         transfer = tom.post(f"/sessions/{session}/files/download", {"path": f"/tmp/{name}"})["id"]
         asked = device.hear(f.GetFile)
-        device.settled(device.say(device.transferred(asked.session, asked.transfer, asked.path, b"")))
+        device.settled(device.say(device.transferred(asked.session, asked.transfer, asked.path, b"", asked.seed)))
         answer = tom.call("GET", f"/sessions/{session}/files/{transfer}")
         assert answer.status_code == 200, answer.text
         assert "set-cookie" not in answer.headers

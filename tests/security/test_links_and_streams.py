@@ -276,7 +276,7 @@ def test_a_device_speaks_for_itself_only(companies: Companies, acme: Stage, bolt
     assert acme.company.card(str(theirs))["state"] == "active"
     device = acme.company.raw["DESK"]
     device.say(f.FileChunk(session=asked.session, transfer=moving, offset=0, data=FILE))
-    device.settled(device.say(device.transferred(asked.session, moving, asked.path, FILE)))
+    device.settled(device.say(device.transferred(asked.session, moving, asked.path, FILE, asked.seed)))
     acme.company.transfer(str(theirs), str(moving), "finished")
     assert tom.call("GET", f"/sessions/{theirs}/files/{moving}").content == FILE
 

@@ -133,6 +133,7 @@ class Run(Frame, frozen=True, tag="run"):
     command: UUID
     line: bytes
     technician: str = ""
+    seed: bytes = b""  # of the salts of its text: goes into the receipt's hashes, so that they cannot be guessed without it
 
 
 class Keys(Frame, frozen=True, tag="keys"):
@@ -168,6 +169,7 @@ class PutFile(Frame, frozen=True, tag="put"):
     size: int
     content: bytes  # SHA-256
     replace: bool = False
+    seed: bytes = b""  # as in Run
 
 
 class GetFile(Frame, frozen=True, tag="get"):
@@ -177,6 +179,7 @@ class GetFile(Frame, frozen=True, tag="get"):
     transfer: UUID
     path: str
     largest: int = LARGEST_FILE
+    seed: bytes = b""  # as in Run
 
 
 class CancelTransfer(Frame, frozen=True, tag="cancel-transfer"):

@@ -1,6 +1,7 @@
 """Receipts: what the device ran or carried, what came out, when; signed and chained, so that the server cannot invent one.
 
-These fields are on disk for ever: add, never rename. The exact bytes are stored and verified; nothing is re-encoded.
+These fields are on disk for ever: add, never rename. The exact bytes are stored and verified; nothing is re-encoded. Hashes of
+texts begin with the seed of the text's disclosure (32 bytes): when that is erased or withheld, nobody can try words until they fit.
 """
 
 from typing import Literal
@@ -22,13 +23,13 @@ class CommandReceipt(Struct, frozen=True, kw_only=True, tag="command", tag_field
     version: int = 1
     session: UUID
     command: UUID
-    line: bytes  # SHA-256 of the command's bytes as executed
+    line: bytes  # SHA-256(seed ‖ the command's bytes as executed); the seed is that of the command's disclosure
     shell: str
     account: str  # operating-system account that it ran as
     started_at: int  # device's clock, UTC microseconds
     duration_ns: int
     exit_code: int | None  # None: the shell ended before it could say
-    output: bytes  # SHA-256 over the output as the device sent it
+    output: bytes  # SHA-256(seed ‖ the output as the device sent it)
     output_size: int  # bytes
     previous: bytes  # SHA-256 of the session's previous receipt, or NO_RECEIPT
     salt: bytes = b""  # 16 random bytes: who sees only the next receipt's `previous` cannot try words until they fit
@@ -41,7 +42,7 @@ class TransferReceipt(Struct, frozen=True, kw_only=True, tag="transfer", tag_fie
     session: UUID
     transfer: UUID
     direction: Literal["upload", "download"]
-    path: bytes  # SHA-256 of the path's UTF-8 bytes
+    path: bytes  # SHA-256(seed ‖ the path's UTF-8 bytes)
     content: bytes  # SHA-256 of the file
     size: int  # bytes
     ended_at: int  # device's clock, UTC microseconds

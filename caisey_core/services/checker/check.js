@@ -69,7 +69,7 @@ async function signed(key, signature, message) {
 
 // A SHA-256 that grows with its data. WebCrypto has none, so what is to be hashed is kept; it is a command's output at most.
 class Growing {
-  constructor() { this.parts = []; this.size = 0; }
+  constructor(first = new Uint8Array(0)) { this.parts = [first]; this.size = first.length; }
   update(part) { this.parts.push(part); this.size += part.length; }
   digest() { return sha256(join(...this.parts)); }
 }
@@ -482,8 +482,9 @@ class Session {
     this.previous = null;
   }
 
-  // `text` is the event's first text as a whole; undefined where there is none, or something of it is withheld.
-  async follow(event, text) {
+  // `text` is the event's first text as a whole; undefined where there is none, or something of it is withheld. `seed` is
+  // that of its salts, and undefined unless all of the event's texts are shown: the device's receipts begin their hashes with it.
+  async follow(event, text, seed) {
     this.events++;
     const mono = event.mono ?? 0;
     if (mono < this.mono) throw new Error("the clock that never goes back went back");
@@ -494,7 +495,7 @@ class Session {
       return;
     }
     try {
-      await this.meaning(event, text);
+      await this.meaning(event, text, seed);
     } catch (error) {
       if (!(error instanceof Unjudged)) throw error; // what nobody can check here changes nothing: it must not widen what was agreed
       this.unjudged++;
@@ -510,7 +511,7 @@ class Session {
   }
 
   // Is it what the device signed?
-  async meaning(event, text) {
+  async meaning(event, text, seed) {
     switch (event.kind) {
       case "session-requested":
         if (`session/${event.session}` !== this.stream) throw new Error("this event is of another session");
@@ -545,13 +546,13 @@ class Session {
         this.firstWork ??= event.at;
         this.commands++;
         this.unreceipted.add(event.command);
-        this.lines.set(event.command, text && (await sha256(text)));
-        this.outputs.set(event.command, { growing: new Growing(), size: 0, gaps: this.gaps });
+        this.lines.set(event.command, text && seed && (await sha256(seed, text)));
+        this.outputs.set(event.command, { growing: seed ? new Growing(seed) : null, size: 0, gaps: this.gaps });
         break;
       case "terminal-typed": this.firstWork ??= event.at; break;
       case "transfer-accepted":
         this.firstWork ??= event.at;
-        this.paths.set(event.transfer, text && (await sha256(text)));
+        this.paths.set(event.transfer, text && seed && (await sha256(seed, text)));
         break;
       case "output-received": {
         const output = this.outputs.get(event.command);
@@ -786,7 +787,7 @@ async function check(blob, givenKey, proved, seen) {
       count++;
       continue;
     }
-    let event, lines = null;
+    let event, lines = null, seed;
     try {
       event = unpack(data);
       if (typeof event.kind !== "string") throw new Error("it has no kind");
@@ -795,14 +796,16 @@ async function check(blob, givenKey, proved, seen) {
       const contents = contentsOf(event);
       if (packed.length) {
         if (!contents.length) throw new Error("a text lies beside an event that has none");
-        lines = await checkShown(unpack(packed), contents);
+        const shown = unpack(packed);
+        lines = await checkShown(shown, contents);
+        if (shown[0] === "all") seed = shown[1];
         for (const line of lines.flat()) line ? shownLines++ : withheldLines++;
       } else for (const content of contents) withheldLines += Number(content.lines);
       const written = instead.get(count) ?? new Map(), flat = lines?.flat(), all = contents.reduce((sum, content) => sum + Number(content.lines), 0);
       for (const at of written.keys()) if (flat ? flat[at] !== null : at >= all) throw new Error("a reviewer's text stands in the place of a line that is shown");
       instead.delete(count);
       const first = lines?.[0];
-      await session.follow(event, first && !first.includes(null) ? join(...first) : undefined);
+      await session.follow(event, first && !first.includes(null) ? join(...first) : undefined, seed);
       seen(count, event, contents, lines, written);
     } catch (error) {
       if (error instanceof NotABundle) throw error;
