@@ -3,6 +3,7 @@
 import hashlib
 import sqlite3
 import time
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 
 import pytest
@@ -182,6 +183,17 @@ def test_two_reviewers(acme: Company, session: str) -> None:
     sam.version = 1
     sam.cuts |= dana.cuts
     assert sam.save()["version"] == 2
+
+
+def test_many_save_at_once(acme: Company, session: str) -> None:
+    """Of those who save over the same version at the same moment one is first, and all others are told so."""
+    review = begin(acme, session)
+    path, line = f"/transcripts/{review.id}/decisions", review.line("mysql")["id"]
+    for version in range(4):
+        with ThreadPoolExecutor(6) as pool:
+            body = {"version": version, "cuts": {line: {}}}
+            sent = [pool.submit(acme.people["dispatcher"].call, "POST", path, json=body) for _ in range(6)]
+            assert sorted(one.result().status_code for one in sent) == [200] + [409] * 5
 
 
 def test_decisions_that_cannot_be(acme: Company, session: str) -> None:
