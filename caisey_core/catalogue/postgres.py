@@ -73,6 +73,9 @@ class PooledPostgresEngine(PostgresEngine):
             }
         )
 
+    async def check_version(self) -> None:
+        """Connect to nothing yet: Piccolo's constructor asks here, and prints a warning of a database that is away."""
+
     async def start_connection_pool(self, **_: Any) -> None:
         """Open the connections. Raises CatalogueTrouble."""
         try:
@@ -81,6 +84,11 @@ class PooledPostgresEngine(PostgresEngine):
             raise CatalogueTrouble(
                 f"The database cannot be used: {error}. Check its address and that it is running."
             ) from error
+
+    async def close_connection_pool(self) -> None:
+        """Close the connections, if any were opened: Piccolo would print a warning."""
+        if self.pool is not None:
+            await super().close_connection_pool()
 
     async def acquire(self) -> Any:
         """Take a connection of the pool."""

@@ -6,7 +6,7 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
-from databases import both
+from databases import Postgres, both
 from doors import caisey, running, until
 from installed import CATALOGUE, RECORD, Installed
 
@@ -247,3 +247,15 @@ async def test_what_postgresql_says_of_itself(place: Installed) -> None:
     assert "are PostgreSQL's to check" in before["pages"]
     place.run(CATALOGUE, "CREATE EXTENSION amcheck")
     assert "amcheck found all tables" in (await told())["pages"]
+
+
+async def test_a_database_that_is_away(kept: Installed, tmp_path: Path, postgres_server: Postgres) -> None:
+    """Each check that needs it says so in words; those that do not are still made."""
+    place = kept.copied(tmp_path / "data", lambda _: "")
+    with (place.data / "caisey.toml").open("a") as settings:
+        settings.write(f'database = "{postgres_server.address("nowhere")}"\n')
+    found = await wrong(place)
+    assert found.keys() == {
+        "keys", "database", "pages", "record", "nothing astray in the record", "catalogue", "files",
+    }  # fmt: skip
+    assert "does not exist" in found["record"]
