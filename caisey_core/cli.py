@@ -6,10 +6,14 @@ import os
 import sys
 from collections.abc import Coroutine
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
 
 from caisey_core import __version__
+
+if TYPE_CHECKING:
+    from caisey_core.services.databases import Databases
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -33,7 +37,7 @@ def _trouble() -> tuple[type[Exception], ...]:
     from caisey_core.config import ConfigError
     from caisey_core.record.keys import KeyTrouble
     from caisey_core.record.store import StoreTrouble
-    from caisey_core.services.backup import BackupTrouble
+    from caisey_core.services.databases import BackupTrouble
 
     return (BackupTrouble, CatalogueTrouble, ConfigError, KeyTrouble, StoreTrouble)
 
@@ -89,17 +93,24 @@ def _parser() -> argparse.ArgumentParser:
     backup.add_argument(
         "--with-master-key", action="store_true", help="put the master key in too: whoever has the file has everything"
     )
+    _add_database(backup)
     backup.set_defaults(run=_backup)
 
     restore = commands.add_parser("restore", help="put a backup into a new folder, if all of it holds")
     restore.add_argument("file", type=Path, help="the backup")
     restore.add_argument("--data", type=Path, required=True, help="a folder that is empty or not there yet")
     restore.add_argument("--master-key", type=Path, help="your copy of the master key, where it is not in the backup")
+    restore.add_argument(
+        "--database",
+        metavar="ADDRESS",
+        help="an empty database, for a backup of one (default: from CAISEY_DATABASE; without: files in the data folder)",
+    )
     restore.set_defaults(run=_restore)
 
     doctor = commands.add_parser("doctor", help="check everything in a data folder, a line for each check")
     doctor.add_argument("--data", type=Path, required=True)
     doctor.add_argument("--rebuild", action="store_true", help="make the catalogue's session rows anew from the record first")
+    _add_database(doctor)
     doctor.set_defaults(run=_doctor)
 
     plugins = commands.add_parser("plugins", help="list what is installed")
@@ -173,45 +184,44 @@ def _verify(given: argparse.Namespace) -> int:
     return 0 if verdict.ok else 1
 
 
-def _on_files(data: Path) -> None:
-    """Refuse, in words, what works on a data folder's own databases only."""
+def _databases(given: argparse.Namespace) -> "Databases":
+    """Return the databases of an installation. Raises ConfigError."""
     from caisey_core import config
+    from caisey_core.services import databases
 
-    if config.load(data).database:
-        raise config.ConfigError(
-            f"{data} keeps its record and catalogue in PostgreSQL. Back them up with pg_dump and the folder with its keys; "
-            f"check the record with: caisey verify --data {data}"
-        )
+    settings = config.load(given.data)
+    return databases.of(given.data, config.database_of(given.database, {}) or settings.database)
 
 
 def _backup(given: argparse.Namespace) -> int:
     from caisey_core.services import backup
 
-    _on_files(given.data)
-
-    for line in backup.make(given.data, given.file, with_master_key=given.with_master_key):
+    for line in backup.make(_databases(given), given.file, with_master_key=given.with_master_key):
         print(line)
     return 0
 
 
 def _restore(given: argparse.Namespace) -> int:
-    from caisey_core.services import backup
+    from caisey_core import config
+    from caisey_core.services import backup, databases
 
-    for line in asyncio.run(backup.restore(given.file, given.data, given.master_key)):
+    where = databases.of(given.data, config.database_of(given.database))
+    for line in asyncio.run(backup.restore(given.file, where, given.master_key)):
         print(line)
     return 0
 
 
 def _doctor(given: argparse.Namespace) -> int:
-    _on_files(given.data)
-    return asyncio.run(_examine(given.data, anew=given.rebuild))
+    from caisey_core import config
+
+    return asyncio.run(_examine(given.data, config.database_of(given.database, {}), anew=given.rebuild))
 
 
-async def _examine(data: Path, *, anew: bool) -> int:
+async def _examine(data: Path, database: str, *, anew: bool) -> int:
     from caisey_core.services import doctor
 
     wrong = 0
-    async for check in doctor.examine(data, anew=anew):
+    async for check in doctor.examine(data, database, anew=anew):
         wrong += not check.ok
         print(f"{'ok' if check.ok else 'WRONG':6} {check.name}: {check.words}")
     print("Everything is in order." if not wrong else f"{wrong} of the checks found something.")

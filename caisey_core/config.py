@@ -1,6 +1,8 @@
 """The settings of one installation: `caisey.toml` in the data folder, over-ridden by the environment. Nothing else reads either."""
 
+import contextlib
 import os
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
@@ -85,6 +87,33 @@ def _without_password(database: str) -> str:
     query = urlencode([(name, value) for name, value in parse_qsl(parts.query) if name != "password"], safe="/")
     address = f"{parts.scheme}://{user.partition(':')[0]}{at}{host}{parts.path}"
     return f"{address}?{query}" if query else address
+
+
+def without_password(folder: Path) -> bytes:
+    """Return the settings file; the password in the database's address, if there is one, is left out."""
+    text = (folder / "caisey.toml").read_bytes()
+    address = msgspec.toml.decode(text).get("database")
+    return _naming(text, _without_password(address)) if address else text
+
+
+def name_database(folder: Path, address: str, environment: Mapping[str, str] = os.environ) -> None:
+    """Name a database in a settings file, as `write` does; its other lines stay. Raises ConfigError."""
+    path = folder / "caisey.toml"
+    kept = _without_password(address) if address == environment.get("CAISEY_DATABASE") else address
+    path.write_bytes(_naming(path.read_bytes(), kept))
+
+
+def _naming(text: bytes, address: str) -> bytes:
+    """Put an address into the text of a settings file. Raises ConfigError if that does not come out."""
+    line = b"database = " + msgspec.json.encode(address)
+    named, count = re.subn(rb"(?m)^[ \t]*[\"']?database[\"']?[ \t]*=.*$", lambda _: line, text)
+    if not count:
+        named = text.rstrip() + b"\n" + line + b"\n"
+    with contextlib.suppress(msgspec.DecodeError):
+        settings = msgspec.toml.decode(text)
+        if msgspec.toml.decode(named) == {**settings, "database": address}:
+            return named
+    raise ConfigError('The setting database in caisey.toml cannot be replaced. Write it on a line of its own: database = "…"')
 
 
 def write(folder: Path, config: Config, environment: Mapping[str, str] = os.environ) -> None:

@@ -18,6 +18,7 @@ from caisey_core.catalogue.engine import guard
 from caisey_core.catalogue.outcomes import CatalogueTrouble, CatalogueUnavailable
 
 SCHEMA: Final = "caisey_catalogue"
+EMPTY: Final = f"CREATE SCHEMA {SCHEMA}; CREATE TABLE {SCHEMA}.version (steps BIGINT NOT NULL)"
 CONNECTIONS: Final = 10
 _LOCK: Final = 0x43616973  # of the schema's steps: "Cais"
 
@@ -72,6 +73,9 @@ class PooledPostgresEngine(PostgresEngine):
             }
         )
 
+    async def check_version(self) -> None:
+        """Connect to nothing yet: Piccolo's constructor asks here, and prints a warning of a database that is away."""
+
     async def start_connection_pool(self, **_: Any) -> None:
         """Open the connections. Raises CatalogueTrouble."""
         try:
@@ -80,6 +84,11 @@ class PooledPostgresEngine(PostgresEngine):
             raise CatalogueTrouble(
                 f"The database cannot be used: {error}. Check its address and that it is running."
             ) from error
+
+    async def close_connection_pool(self) -> None:
+        """Close the connections, if any were opened: Piccolo would print a warning."""
+        if self.pool is not None:
+            await super().close_connection_pool()
 
     async def acquire(self) -> Any:
         """Take a connection of the pool."""
@@ -100,9 +109,9 @@ class PooledPostgresEngine(PostgresEngine):
         assert self.pool is not None
         with _away():
             if transaction is not None:
-                return await transaction.connection.fetch(query, *_texts(arguments))
+                return await transaction.connection.fetch(query, *texts(arguments))
             async with self.pool.acquire() as connection:
-                return await connection.fetch(query, *_texts(arguments))
+                return await connection.fetch(query, *texts(arguments))
 
     async def run_ddl(self, ddl: str, in_pool: bool = True) -> Any:
         """Refuse: the tables are made by schema.py and by nothing else."""
@@ -124,7 +133,7 @@ class PooledPostgresEngine(PostgresEngine):
         """Begin a catalogue. Raises CatalogueTrouble if there is one."""
         connection = await self.acquire()
         try:
-            await connection.execute(f"CREATE SCHEMA {SCHEMA}; CREATE TABLE {SCHEMA}.version (steps BIGINT NOT NULL)")
+            await connection.execute(EMPTY)
         except asyncpg.DuplicateSchemaError as error:
             raise CatalogueTrouble("This database has a catalogue already; one is never begun anew over another.") from error
         finally:
@@ -159,6 +168,6 @@ def _away() -> Iterator[None]:
         raise CatalogueUnavailable(f"the database is away: {error}") from error
 
 
-def _texts(arguments: Sequence[Any]) -> list[Any]:
+def texts(arguments: Sequence[Any]) -> list[Any]:
     """PostgreSQL keeps no NUL in a text. The record has what was really said; the catalogue shows its sign for it."""
     return [one.replace("\0", "\N{SYMBOL FOR NULL}") if isinstance(one, str) else one for one in arguments]

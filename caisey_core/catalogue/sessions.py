@@ -1,6 +1,7 @@
 """Session rows: a projection of the record, for lists and look-ups."""
 
 from collections.abc import Sequence
+from typing import Any
 from uuid import UUID
 
 from msgspec import Struct
@@ -42,6 +43,11 @@ def _search(row: SessionRow) -> str:
     return f"{row.device_name} {row.client_name} {row.technician_name} {row.who} {row.reason}".lower()
 
 
+def columns_of(tenant: UUID, row: SessionRow) -> dict[str, Any]:
+    """Return every column of a row as it is kept."""
+    return {"tenant": tenant, "search": _search(row), **{name: getattr(row, name) for name in row.__struct_fields__}}
+
+
 class Sessions:
     """Queries over session rows."""
 
@@ -56,10 +62,7 @@ class Sessions:
     async def _upsert(self, tenant: UUID, rows: Sequence[SessionRow]) -> None:
         t = SessionTable
         changing = [column for column in t.all_columns() if column._meta.name not in ("id", "tenant")]
-        made = [
-            t(tenant=tenant, search=_search(row), **{name: getattr(row, name) for name in row.__struct_fields__})
-            for row in rows
-        ]
+        made = [t(**columns_of(tenant, row)) for row in rows]
         await t.insert(*made).on_conflict(target=t.id, action="DO UPDATE", values=changing).run()
 
     @scoped

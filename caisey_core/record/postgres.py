@@ -70,7 +70,7 @@ _pack = msgspec.msgpack.Encoder().encode
 _Connection = psycopg.Connection[tuple[Any, ...]]
 
 
-def _connect(address: str) -> _Connection:
+def connect(address: str) -> _Connection:
     """Connect so that a peer that is gone is noticed within seconds. Raises StoreTrouble."""
     try:
         return psycopg.connect(
@@ -93,7 +93,7 @@ def _connect(address: str) -> _Connection:
 
 def refuse_unless_empty(address: str) -> None:
     """Raise StoreTrouble unless this database is there and holds nothing."""
-    with _connect(address) as connection:
+    with connect(address) as connection:
         _durable(connection)
         if found := connection.execute("SELECT 1 FROM pg_namespace WHERE nspname LIKE 'caisey%'").fetchone():
             raise StoreTrouble("This database holds an installation of Caisey already; one is never begun over another.")
@@ -107,6 +107,37 @@ def _durable(connection: _Connection) -> None:
             raise StoreTrouble(
                 f"This PostgreSQL runs with {setting} off: what it acknowledges can be lost. Turn it on (ALTER SYSTEM)."
             )
+
+
+def make_schema(connection: _Connection) -> None:
+    """Make the tables, empty, within the caller's transaction; its search path is theirs afterwards."""
+    connection.execute(_SCHEMA)
+
+
+def refuse_unless_ours(connection: _Connection, fingerprint: bytes) -> None:
+    """Raise StoreTrouble for a database whose record is missing, foreign, another installation's or newer."""
+    _durable(connection)
+    if connection.execute("SELECT to_regclass('caisey_record.installation')").fetchone() == (None,):
+        found = connection.execute(_FOREIGN).fetchone()
+        what = f"is not a database of Caisey (it has {found[0]})" if found is not None else "is empty"
+        raise StoreTrouble(
+            f"This database {what}. Check its address; a new installation begins with: caisey init --database ADDRESS"
+        )
+    if refuse_format(connection) != fingerprint:
+        raise StoreTrouble(
+            "This database belongs to another installation: its master key is not the one in this data folder. "
+            "Check the address of the database and the folder."
+        )
+
+
+def refuse_format(connection: _Connection) -> bytes:
+    """Raise StoreTrouble for a record that this version does not read; returns the fingerprint of its master key."""
+    row = connection.execute("SELECT format, fingerprint FROM caisey_record.installation").fetchone()
+    if row is None:
+        raise StoreTrouble("The record in this database is damaged. Restore it from your backup.")
+    if row[0] > FORMAT:
+        raise StoreTrouble("The record in this database was written by a newer version of Caisey. Install that version.")
+    return bytes(row[1])
 
 
 class PostgresStore:
@@ -127,38 +158,20 @@ class PostgresStore:
     def create(cls, address: str, fingerprint: bytes) -> "PostgresStore":
         """Begin a record in an empty database. Raises StoreTrouble for one that is not empty or not there."""
         refuse_unless_empty(address)
-        with _connect(address) as connection, connection.transaction():
-            connection.execute(_SCHEMA)
+        with connect(address) as connection, connection.transaction():
+            make_schema(connection)
             connection.execute("INSERT INTO installation VALUES (1, %s, %s, 0)", (FORMAT, fingerprint))
         return cls(address)
 
     @classmethod
     def open(cls, address: str, fingerprint: bytes) -> "PostgresStore":
         """Open an installation's record. Raises StoreTrouble for one that is missing, foreign, another's or newer."""
-        with _connect(address) as connection:
-            _durable(connection)
-            if connection.execute("SELECT to_regclass('caisey_record.installation')").fetchone() == (None,):
-                found = connection.execute(_FOREIGN).fetchone()
-                what = f"is not a database of Caisey (it has {found[0]})" if found is not None else "is empty"
-                raise StoreTrouble(
-                    f"This database {what}. Check its address; a new installation begins with: caisey init --database ADDRESS"
-                )
-            row = connection.execute("SELECT format, fingerprint FROM caisey_record.installation").fetchone()
-            if row is None:
-                raise StoreTrouble("The record in this database is damaged. Restore it from your backup.")
-            if row[0] > FORMAT:
-                raise StoreTrouble(
-                    "The record in this database was written by a newer version of Caisey. Install that version."
-                )
-            if row[1] != fingerprint:
-                raise StoreTrouble(
-                    "This database belongs to another installation: its master key is not the one in this data folder. "
-                    "Check the address of the database and the folder."
-                )
+        with connect(address) as connection:
+            refuse_unless_ours(connection, fingerprint)
         return cls(address)
 
     def _connect(self, *, read_only: bool = False) -> _Connection:
-        connection = _connect(self._address)
+        connection = connect(self._address)
         connection.execute(_SETTINGS)
         if read_only:
             connection.execute("SET default_transaction_read_only TO on")
@@ -473,3 +486,22 @@ class PostgresStore:
             with suppress(psycopg.Error):
                 connection.close()
         self._readers.clear()
+
+
+class PostgresMoment(PostgresStore):
+    """The record as one transaction of somebody else's sees it. It reads, in the transaction's thread, and writes nothing."""
+
+    def __init__(self, connection: _Connection) -> None:
+        """Read by this connection, whose search path is the record's."""
+        self._connection = connection
+
+    def _read(self, query: LiteralString, arguments: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
+        return self._connection.execute(query, arguments).fetchall()
+
+    @contextmanager
+    def snapshot(self) -> Iterator[None]:
+        """It is one."""
+        yield
+
+    def close(self) -> None:
+        """The transaction is its owner's."""

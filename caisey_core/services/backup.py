@@ -1,7 +1,7 @@
 """A whole installation in one file, made while its server runs; and back into a new folder, only if all of it holds.
 
-The catalogue is copied before the record: whatever a restored catalogue knows, the record beside it can explain. A restore is
-made beside its place and moved there as a whole, so that what breaks off leaves nothing that could be served.
+What differs between files and PostgreSQL is in databases.py and beside it. A restore is made beside its place and moved there as a
+whole, so that what breaks off leaves nothing that could be served.
 """
 
 import contextlib
@@ -9,7 +9,6 @@ import hashlib
 import os
 import secrets
 import shutil
-import sqlite3
 import tempfile
 import time
 import zipfile
@@ -22,23 +21,22 @@ import msgspec
 from msgspec import Struct
 
 from caisey_core import __version__, config
-from caisey_core.catalogue.catalogue import Catalogue
 from caisey_core.record import checkpoint as notes
 from caisey_core.record.keys import KeyTrouble, MasterKey, unseal_signing_key
-from caisey_core.record.sqlite import SqliteStore
-from caisey_core.services import databases, rebuild
-from caisey_core.services.verification import time_of, verify_folder
+from caisey_core.record.store import Store
+from caisey_core.services.databases import FILES, POSTGRESQL, BackupTrouble, Databases
+from caisey_core.services.verification import time_of, verify_store
 
 FORMAT: Final = 1
 MANIFEST: Final = "manifest.json"
 KEY: Final = "keys/master.key"
-DATABASES: Final = ("catalogue.db", "record.db")  # in this order
+SETTINGS: Final = "caisey.toml"
 LARGEST_MANIFEST: Final = 64 << 20  # bytes
+OTHER_KIND: Final = {
+    FILES: "This backup is of files in a data folder, and is restored to such: leave --database and CAISEY_DATABASE away.",
+    POSTGRESQL: "This backup is of a PostgreSQL database, and is restored to an empty one: name it with --database ADDRESS.",
+}
 _PIECE: Final = 1 << 20
-
-
-class BackupTrouble(Exception):
-    """A backup cannot be made or restored; the message says why and what to do."""
 
 
 class Member(Struct, frozen=True):
@@ -57,27 +55,23 @@ class Manifest(Struct, frozen=True, kw_only=True):
     made_at: int  # UTC microseconds
     checkpoints: tuple[str, ...]  # the newest signed checkpoint of each tenant's log
     files: tuple[Member, ...]
+    databases: str = FILES  # their kind
 
 
-def make(data: Path, to: Path, *, with_master_key: bool) -> tuple[str, ...]:
+def make(databases: Databases, to: Path, *, with_master_key: bool) -> tuple[str, ...]:
     """Make a backup and return what was done, in words. Raises BackupTrouble, ConfigError, StoreTrouble, OSError."""
+    data = databases.folder
     config.load(data)
     if to.exists():
         raise BackupTrouble(f"{to} exists already; a backup is never written over a file. Choose another name.")
     with tempfile.TemporaryDirectory(prefix=".caisey-backup-", dir=to.absolute().parent) as folder:
         snapshot = Path(folder)
-        for name in DATABASES:
-            try:
-                databases.copy(data / name, snapshot / name)
-            except sqlite3.Error as error:
-                raise BackupTrouble(f"{data / name} cannot be copied ({error}). caisey doctor says more.") from error
-        verdict = verify_folder(snapshot)
-        if not verdict.ok:
-            raise BackupTrouble(f"The record does not hold, so no backup was made of it: {verdict.broken}")
-        checkpoints = _checkpoints(snapshot)
+        with databases.copied(snapshot) as copied:
+            checkpoints = _checkpoints(copied.store, "The record does not hold, so no backup was made of it")
+        (snapshot / SETTINGS).write_bytes(config.without_password(data))
         partial = snapshot / "backup"
         with zipfile.ZipFile(partial, "x", zipfile.ZIP_DEFLATED, compresslevel=1) as packed:
-            members = [_pack(packed, snapshot / name, name) for name in DATABASES]
+            members = [_pack(packed, snapshot / name, name) for name in (*copied.names, SETTINGS)]
             members += [_pack(packed, path, name) for path, name in _others(data, with_master_key=with_master_key)]
             manifest = Manifest(
                 format=FORMAT,
@@ -85,6 +79,7 @@ def make(data: Path, to: Path, *, with_master_key: bool) -> tuple[str, ...]:
                 made_at=time.time_ns() // 1000,
                 checkpoints=checkpoints,
                 files=tuple(member for member in members if member is not None),
+                databases=databases.kind,
             )
             packed.writestr(MANIFEST, msgspec.json.format(msgspec.json.encode(manifest)))
         _sync(partial)
@@ -102,16 +97,16 @@ def _place(partial: Path, to: Path) -> None:
         partial.rename(to)  # a file system without links
 
 
-def _checkpoints(folder: Path) -> tuple[str, ...]:
-    store = SqliteStore.open(folder / "record.db")
-    try:
+def _checkpoints(store: Store, otherwise: str) -> tuple[str, ...]:
+    """Verify a record and return the newest checkpoint of each tenant's log. Raises BackupTrouble."""
+    with store.snapshot():
+        verdict = verify_store(store)
+        if not verdict.ok:
+            raise BackupTrouble(f"{otherwise}: {verdict.broken}")
         return tuple(store.checkpoint(key.tenant) for key in store.tenants())
-    finally:
-        store.close()
 
 
 def _others(data: Path, *, with_master_key: bool) -> Iterator[tuple[Path, str]]:
-    yield data / "caisey.toml", "caisey.toml"
     if with_master_key:
         yield data / KEY, KEY
     transfers = data / "transfers"
@@ -151,36 +146,44 @@ def _summary(manifest: Manifest, verb: str) -> Iterator[str]:
         yield f"{checkpoint.origin}: up to checkpoint {checkpoint.size}; every event was verified."
 
 
-async def restore(file: Path, data: Path, master_key: Path | None) -> tuple[str, ...]:
-    """Put a backup into a new folder and return what was done, in words.
+async def restore(file: Path, databases: Databases, master_key: Path | None) -> tuple[str, ...]:
+    """Put a backup into a new folder, and into an empty database if it is of one; return what was done, in words.
 
     Raises BackupTrouble, and leaves nothing behind, for anything that does not hold.
     """
+    data = databases.folder
     if data.exists() and (not data.is_dir() or any(data.iterdir())):
         raise BackupTrouble(f"{data} is not empty. A backup is never restored over anything: choose a new folder.")
+    databases.refuse_unless_empty()
     parent = data.absolute().parent
     parent.mkdir(parents=True, exist_ok=True)
-    beside = parent / f".{data.name}.restoring-{secrets.token_hex(4)}"
-    beside.mkdir(mode=0o700)
-    try:
-        manifest = _unpack(file, beside)
-        if master_key is not None:
-            _take_key(master_key, beside)
-        _hold(beside, manifest)
-        said = await _bring_up_to_date(beside)
-        for path in [*beside.rglob("*"), beside]:
+    place = parent / f".{data.name}.restoring-{secrets.token_hex(4)}"
+    place.mkdir(mode=0o700)
+
+    def move() -> None:
+        nonlocal place
+        for path in [*place.rglob("*"), place]:
             _sync(path)
         if data.exists():
             data.rmdir()
-        beside.rename(data)
+        place = place.rename(data)
+        _sync(parent)
+
+    try:
+        manifest = _unpack(file, place, databases)
+        if master_key is not None:
+            _take_key(master_key, place)
+        with databases.restored(place) as restored:
+            _hold(place, restored.store, manifest)
+            count = await restored.make_session_rows()
+            restored.settle(move)
     except BaseException:
-        shutil.rmtree(beside, ignore_errors=True)
+        shutil.rmtree(place, ignore_errors=True)
         raise
-    _sync(parent)
     has_key = (data / KEY).exists()
     return (
         *_summary(manifest, f"{data} has"),
-        said,
+        f"{count} session rows were made from the record.",
         "What devices saw after that is gone from here: each of them refuses this server until the person there runs "
         "caisey-agent forget-history.",
         f"Start it:  caisey serve --data {data}"
@@ -189,19 +192,20 @@ async def restore(file: Path, data: Path, master_key: Path | None) -> tuple[str,
     )
 
 
-def _unpack(file: Path, to: Path) -> Manifest:
+def _unpack(file: Path, to: Path, databases: Databases) -> Manifest:
     try:
         with zipfile.ZipFile(file) as packed:
             manifest = _manifest(packed)
+            if manifest.databases != databases.kind:
+                raise BackupTrouble(OTHER_KIND.get(manifest.databases, "The backup was made by a newer version. Install that."))
             for member in manifest.files:
-                _extract(packed, member, to)
+                _extract(packed, member, to, databases)
     except (zipfile.BadZipFile, zipfile.LargeZipFile, EOFError, NotImplementedError, RuntimeError, zlib.error) as error:
         raise BackupTrouble(f"{file} is no whole backup ({error}). Take another one.") from error
     except KeyError as error:
         raise BackupTrouble(f"{file} is no backup of Caisey, or a part is missing: {error.args[0]}") from error
-    for name in (*DATABASES, "caisey.toml"):
-        if not (to / name).is_file():
-            raise BackupTrouble(f"{file} is no backup of Caisey: it has no {name}.")
+    if not (to / SETTINGS).is_file():
+        raise BackupTrouble(f"{file} is no backup of Caisey: it has no {SETTINGS}.")
     return manifest
 
 
@@ -217,11 +221,11 @@ def _manifest(packed: zipfile.ZipFile) -> Manifest:
     return manifest
 
 
-def _extract(packed: zipfile.ZipFile, member: Member, to: Path) -> None:
+def _extract(packed: zipfile.ZipFile, member: Member, to: Path, databases: Databases) -> None:
     """Write one file where it belongs, and no byte more than announced. Names are ours: nothing else is taken."""
     folder, _, name = member.name.rpartition("/")
-    known = (*DATABASES, "caisey.toml", KEY)
-    if member.name not in known and not (folder == "transfers" and name.replace("-", "").isalnum()):
+    ours = member.name in (SETTINGS, KEY) or (folder == "transfers" and name.replace("-", "").isalnum())
+    if not ours and not databases.belongs(member.name):
         raise BackupTrouble(f"The backup holds “{member.name}”, which does not belong there.")
     path = to / member.name
     path.parent.mkdir(mode=0o700, exist_ok=True)
@@ -253,44 +257,22 @@ def _take_key(master_key: Path, folder: Path) -> None:
         file.write(master_key.read_bytes())
 
 
-def _hold(folder: Path, manifest: Manifest) -> None:
-    """Check what was unpacked. Raises BackupTrouble."""
-    for name in DATABASES:
-        if found := databases.faults(folder / name):
-            raise BackupTrouble(f"{name} in the backup is damaged: {'; '.join(found)}. Take another backup.")
+def _hold(folder: Path, store: Store, manifest: Manifest) -> None:
+    """Check what was put back. Raises BackupTrouble."""
     config.load(folder, {})
-    verdict = verify_folder(folder)
-    if not verdict.ok:
-        raise BackupTrouble(f"The record in the backup does not hold: {verdict.broken}")
-    if _checkpoints(folder) != manifest.checkpoints:
+    if _checkpoints(store, "The record in the backup does not hold") != manifest.checkpoints:
         raise BackupTrouble("The record in the backup is not the one that its manifest names. Take another backup.")
     if (folder / KEY).exists():
-        _check_key(folder)
+        _check_key(folder, store)
 
 
-def _check_key(folder: Path) -> None:
+def _check_key(folder: Path, store: Store) -> None:
     master = MasterKey.open(folder / KEY)
-    store = SqliteStore.open(folder / "record.db")
     try:
         for key in store.tenants():
             unseal_signing_key(master, key.tenant, key.sealed)
     except KeyTrouble as error:
         raise BackupTrouble("This master key is not the one of the backup. Give the right one.") from error
-    finally:
-        store.close()
-
-
-async def _bring_up_to_date(data: Path) -> str:
-    """Make the session rows of a restored catalogue from its record, which is a moment newer."""
-    catalogue, store = await Catalogue.open(data / "catalogue.db"), SqliteStore.open(data / "record.db")
-    try:
-        count = 0
-        for tenant in await catalogue.tenants.all():
-            count += await rebuild.rebuild(catalogue, store, tenant.id)
-    finally:
-        store.close()
-        await catalogue.close()
-    return f"{count} session rows were made from the record."
 
 
 def _sync(path: Path) -> None:

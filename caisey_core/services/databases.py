@@ -1,35 +1,87 @@
-"""What backup and doctor need of a database and SQLite does in its own way: a copy of one moment, and a check of its pages."""
+"""An installation's two databases, record and catalogue, and what each kind does in its own way for backup, restore and doctor."""
 
-import contextlib
-import sqlite3
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import Final
+from typing import Final, Protocol
 
-FAULTS: Final = 3  # shown of a damaged file
+from msgspec import Struct
 
+from caisey_core.catalogue.catalogue import Catalogue
+from caisey_core.record.store import Store, StoreTrouble
 
-def copy(path: Path, to: Path) -> None:
-    """Copy a database as it is at one moment, while others write to it. Raises sqlite3.Error, FileNotFoundError.
-
-    VACUUM INTO reads within one transaction, waits for no writer and lets none wait; unlike the backup API it copies no free
-    pages, in which text that was erased may still lie.
-    """
-    if not path.is_file():
-        raise FileNotFoundError(2, "There is no such database", str(path))
-    with contextlib.closing(sqlite3.connect(path, isolation_level=None, timeout=30)) as source:
-        source.execute("VACUUM INTO ?", (str(to),))
-    with contextlib.closing(sqlite3.connect(to, isolation_level=None)) as copied:
-        copied.execute("PRAGMA journal_mode=WAL")  # VACUUM INTO does not take this over
+Look = Callable[[], str]  # at one thing: what was found in order, in words. Raises Fault
 
 
-def faults(path: Path) -> list[str]:
-    """Return what is wrong with a database's pages and indexes; empty: nothing."""
-    if not path.is_file():
-        return [f"{path} is not there"]
+class BackupTrouble(Exception):
+    """A backup cannot be made or restored; the message says why and what to do."""
+
+
+class Fault(Exception):
+    """A check found something; the words say what and what to do."""
+
+
+class Copied(Struct, frozen=True):
+    """A copy of both databases: its files, and the record in it."""
+
+    names: Sequence[str]  # in the folder to which it was copied
+    store: Store
+
+
+class Restored(Protocol):
+    """Databases that were put back, and do not count yet."""
+
+    store: Store
+
+    async def make_session_rows(self) -> int:
+        """Make the catalogue's session rows anew from the record; returns how many there are."""
+
+    def settle(self, move: Callable[[], None]) -> None:
+        """Make it count, durably, together with the folder that `move` puts in its place. Raises BackupTrouble."""
+
+
+class Databases(Protocol):
+    """Both databases of one installation."""
+
+    folder: Path
+    kind: str  # as a backup names it
+    private: Sequence[str]  # patterns of their files in the data folder
+    failures: tuple[type[Exception], ...]  # what reading them raises when they are damaged or away
+
+    def record(self) -> Store:
+        """Open the record. Raises StoreTrouble, KeyTrouble."""
+
+    async def catalogue(self) -> Catalogue:
+        """Open the catalogue. Raises CatalogueTrouble."""
+
+    def looks(self) -> Sequence[tuple[str, Look]]:
+        """Return the checks below the rows: files, pages, the database's server."""
+
+    def copied(self, to: Path) -> AbstractContextManager[Copied]:
+        """Copy both into a folder as they are at one moment, while others write. Raises BackupTrouble."""
+
+    def refuse_unless_empty(self) -> None:
+        """Raise StoreTrouble unless a backup can be put back here."""
+
+    def belongs(self, name: str) -> bool:
+        """Say whether a copy has a file of this name."""
+
+    def restored(self, folder: Path) -> AbstractContextManager[Restored]:
+        """Put a copy back that lies in a folder, on its way to be the data folder. Raises BackupTrouble."""
+
+
+FILES: Final = "files"
+POSTGRESQL: Final = "postgresql"
+
+
+def of(folder: Path, address: str) -> Databases:
+    """Return the databases of an installation; the empty address is its data folder. Raises StoreTrouble without the drivers."""
+    if not address:
+        from caisey_core.services.databases_sqlite import SqliteDatabases
+
+        return SqliteDatabases(folder)
     try:
-        with contextlib.closing(sqlite3.connect(path, isolation_level=None, timeout=30)) as connection:
-            connection.execute("PRAGMA query_only=ON")
-            found = [str(row[0]) for row in connection.execute(f"PRAGMA integrity_check({FAULTS})")]
-    except sqlite3.DatabaseError as error:
-        return [str(error)]
-    return [] if found == ["ok"] else found
+        from caisey_core.services.databases_postgres import PostgresDatabases
+    except ImportError as error:
+        raise StoreTrouble("PostgreSQL needs its drivers. Install them:  pip install 'caisey[postgresql]'") from error
+    return PostgresDatabases(folder, address)

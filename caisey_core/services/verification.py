@@ -464,12 +464,13 @@ def verify_folder(data: Path, database: str = "") -> Verdict:
     store = open_store(data, database)
     try:
         with store.snapshot():
-            return _everything(store)
+            return verify_store(store)
     finally:
         store.close()
 
 
-def _everything(store: Store) -> Verdict:
+def verify_store(store: Store) -> Verdict:
+    """Check everything in a record, within one snapshot."""
     proved: list[str] = []
     doubted: list[str] = []
     try:

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import httpx2
+import psycopg
 import pytest
 from databases import Postgres, postgres
 from doors import Server, caisey, until
@@ -39,6 +40,21 @@ def test_databases_that_are_none(tmp_path: Path, postgres_server: Postgres) -> N
         assert "is empty" in refused(command, "--data", str(data), "--database", postgres_server.new())
         assert "belongs to another installation" in refused(command, "--data", str(other), "--database", mine)
     assert caisey("verify", "--data", str(data)).returncode == 0
+
+
+def test_an_account_that_may_make_schemas_is_enough(tmp_path: Path, postgres_server: Postgres) -> None:
+    """It is no superuser and makes no extension, for serving as for care."""
+    address = postgres_server.new()
+    name = address.rpartition("/")[2]
+    postgres_server.run("CREATE ROLE plain LOGIN")
+    postgres_server.run(f"GRANT CREATE ON DATABASE {name} TO plain")
+    made = caisey("init", "--data", str(tmp_path / "data"), "--database", address.replace("caisey@", "plain@"))
+    assert (made.returncode, made.stderr) == (0, "")
+    for command in ("verify", "doctor"):
+        assert caisey(command, "--data", str(tmp_path / "data")).returncode == 0
+    assert caisey("backup", str(tmp_path / "b"), "--data", str(tmp_path / "data")).returncode == 0
+    with psycopg.connect(address) as database:
+        assert database.execute("SELECT extname FROM pg_extension").fetchall() == [("plpgsql",)]
 
 
 def test_the_password_need_not_lie_in_a_file(

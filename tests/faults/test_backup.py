@@ -18,11 +18,16 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import httpx2
+import psycopg
 import pytest
+from databases import Postgres, both
 from doors import Caisey, Person, Server, caisey, running, until
+from installed import CATALOGUE, RECORD, Installed
 
-from caisey_core.services import backup, databases
-from caisey_core.services.backup import BackupTrouble
+from caisey_core.catalogue import schema
+from caisey_core.catalogue.postgres import EMPTY
+from caisey_core.services import backup, databases, databases_sqlite
+from caisey_core.services.databases import BackupTrouble
 
 
 @contextlib.contextmanager
@@ -62,9 +67,19 @@ def busy(demo: Caisey, session: str) -> Iterator[list[str]]:
         worker.join()
 
 
-def test_a_backup_of_a_busy_server(tmp_path: Path) -> None:
+def put_back(file: Path, to: Installed, *more: str) -> subprocess.CompletedProcess[str]:
+    """Run `caisey restore`."""
+    database = ["--database", to.database] if to.database else []
+    return caisey("restore", str(file), "--data", str(to.data), *database, *more)
+
+
+New = Callable[[], str]
+
+
+@both
+def test_a_backup_of_a_busy_server(tmp_path: Path, new_database: New) -> None:
     """What was accepted before the backup began is in it; people, sessions and a fetched file are back, and work goes on."""
-    with running(tmp_path / "data") as demo:
+    with running(tmp_path / "data", new_database()) as demo:
         tom = demo.people["tom"]
         session = demo.active(scopes=("run", "files"))
         source = tmp_path / "report.txt"
@@ -80,7 +95,7 @@ def test_a_backup_of_a_busy_server(tmp_path: Path) -> None:
         assert (tmp_path / "b.caisey").stat().st_mode & 0o077 == 0
         assert demo.verify().returncode == 0
 
-        back = caisey("restore", str(tmp_path / "b.caisey"), "--data", str(tmp_path / "new"))
+        back = put_back(tmp_path / "b.caisey", Installed(tmp_path / "new", new_database()))
         assert back.returncode == 0, back.stderr
         assert "caisey-agent forget-history" in back.stdout
         assert caisey("doctor", "--data", str(tmp_path / "new")).returncode == 0
@@ -119,60 +134,83 @@ def test_a_finished_download_outlives_the_server(tmp_path: Path) -> None:
 
 
 @pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+def made(tmp_path_factory: pytest.TempPathFactory, new_database: New) -> tuple[Installed, Path]:
     """An installation, and its backup without the master key."""
     folder = tmp_path_factory.mktemp("made")
-    data, file = folder / "data", folder / "b.caisey"
-    assert caisey("init", "--data", str(data)).returncode == 0
-    said = caisey("backup", str(file), "--data", str(data))
+    place, file = Installed(folder / "data", new_database()), folder / "b.caisey"
+    database = ["--database", place.database] if place.database else []
+    assert caisey("init", "--data", str(place.data), *database).returncode == 0
+    said = caisey("backup", str(file), "--data", str(place.data))
     assert said.returncode == 0, said.stderr
     assert "The master key is NOT in it" in said.stdout
-    return data, file
+    return place, file
 
 
-def test_the_master_key_comes_by_another_way(made: tuple[Path, Path], tmp_path: Path) -> None:
+@both
+def test_the_master_key_comes_by_another_way(made: tuple[Installed, Path], tmp_path: Path, new_database: New) -> None:
     """It is in no file of the backup; the restore says where to put it, takes a copy of it, and no other key."""
-    data, file = made
+    place, file = made
     with zipfile.ZipFile(file) as packed:
-        assert packed.namelist() == ["catalogue.db", "record.db", "caisey.toml", "manifest.json"]
-        key = (data / "keys/master.key").read_bytes()
-        assert not any(key in packed.read(name) for name in packed.namelist())
-    back = caisey("restore", str(file), "--data", str(tmp_path / "new"))
-    assert back.returncode == 0
-    place = tmp_path / "new/keys/master.key"
-    assert f"Put your copy at {place}" in back.stdout
-    refused = caisey("serve", "--data", str(tmp_path / "new"), "--port", "0")
+        names = packed.namelist()
+        assert names[-2:] == ["caisey.toml", "manifest.json"]
+        if place.on_files:
+            assert names[:-2] == ["catalogue.db", "record.db"]
+        else:
+            assert {name.partition("/")[0] for name in names[:-2]} == {"caisey_catalogue", "caisey_record"}
+        key = (place.data / "keys/master.key").read_bytes()
+        assert not any(key in packed.read(name) for name in names)
+    new = Installed(tmp_path / "new", new_database())
+    back = put_back(file, new)
+    assert back.returncode == 0, back.stderr
+    there = new.data / "keys/master.key"
+    assert f"Put your copy at {there}" in back.stdout
+    refused = caisey("serve", "--data", str(new.data), "--port", "0")
     assert refused.returncode == 1
     assert "master key" in refused.stderr
-    place.parent.mkdir(mode=0o700)
-    place.write_bytes(key)
-    with served(tmp_path / "new"):
+    there.parent.mkdir(mode=0o700)
+    there.write_bytes(key)
+    with served(new.data):
         pass
     (tmp_path / "wrong.key").write_bytes(bytes(32))
-    other = caisey("restore", str(file), "--data", str(tmp_path / "other"), "--master-key", str(tmp_path / "wrong.key"))
-    assert other.returncode == 1
-    assert "not the one of the backup" in other.stderr
-    assert not (tmp_path / "other").exists()
-    right = caisey("restore", str(file), "--data", str(tmp_path / "other"), "--master-key", str(data / "keys/master.key"))
-    assert right.returncode == 0
-    assert caisey("doctor", "--data", str(tmp_path / "other")).returncode == 0
+    other = Installed(tmp_path / "other", new_database())
+    refused = put_back(file, other, "--master-key", str(tmp_path / "wrong.key"))
+    assert refused.returncode == 1
+    assert "not the one of the backup" in refused.stderr
+    assert not other.data.exists()
+    right = put_back(file, other, "--master-key", str(place.data / "keys/master.key"))
+    assert right.returncode == 0, right.stderr
+    assert caisey("doctor", "--data", str(other.data)).returncode == 0
 
 
-def test_nothing_is_written_over(made: tuple[Path, Path], tmp_path: Path) -> None:
+@both
+def test_nothing_is_written_over(made: tuple[Installed, Path], tmp_path: Path, new_database: New) -> None:
     """Neither an installation by a restore, nor a file by a backup."""
-    data, file = made
-    held = (data / "record.db").read_bytes()
-    over = caisey("restore", str(file), "--data", str(data))
+    place, file = made
+    held = contents(place)
+    over = put_back(file, Installed(place.data, new_database()))
     assert over.returncode == 1
     assert "is never restored over anything" in over.stderr
-    assert (data / "record.db").read_bytes() == held
-    again = caisey("backup", str(file), "--data", str(data))
+    if place.database:
+        over = put_back(file, Installed(tmp_path / "new", place.database))
+        assert over.returncode == 1
+        assert "holds an installation of Caisey already" in over.stderr
+    assert contents(place) == held
+    again = caisey("backup", str(file), "--data", str(place.data))
     assert again.returncode == 1
     assert "exists already" in again.stderr
     nothing = caisey("backup", str(tmp_path / "x"), "--data", str(tmp_path))
     assert nothing.returncode == 1
     assert "is not a data folder" in nothing.stderr
-    assert not (tmp_path / "x").exists()
+    assert not any(tmp_path.iterdir())
+
+
+def contents(place: Installed) -> list[list[tuple[object, ...]]]:
+    """Return every row of record and catalogue."""
+    tables = {
+        RECORD: ("tenant_key", "stream", "event", "log_leaf", "log_head", "checkpoint"),
+        CATALOGUE: ("tenant", "member", "sign_in_link", "session", "device", "plugin_enabled"),
+    }
+    return [place.run(where, f"SELECT * FROM {name} ORDER BY 1, 2") for where, names in tables.items() for name in names]
 
 
 def packed_again(file: Path, change: Callable[[dict[str, bytes]], None]) -> bytes:
@@ -216,14 +254,60 @@ def bomb(files: dict[str, bytes]) -> None:
 
 def lost_event(files: dict[str, bytes]) -> None:
     """A record without its last event, and a manifest whose sums fit."""
+    name = "record.db" if "record.db" in files else "caisey_record/event"
+    content = files[name] = (_without_last_event if name == "record.db" else _without_last_row)(files[name])
+    told(files, name, size=len(content), sha256=hashlib.sha256(content).hexdigest())
+
+
+def _without_last_event(content: bytes) -> bytes:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "record.db")
-        path.write_bytes(files["record.db"])
+        path.write_bytes(content)
         with contextlib.closing(sqlite3.connect(path)) as connection:
             connection.execute("DELETE FROM event WHERE id = (SELECT max(id) FROM event)")
             connection.commit()
-        content = files["record.db"] = path.read_bytes()
-    told(files, "record.db", size=len(content), sha256=hashlib.sha256(content).hexdigest())
+        return path.read_bytes()
+
+
+def rows_of(content: bytes) -> Iterator[tuple[int, list[bytes | None]]]:
+    """Yield what COPY put out: where each row begins, and its fields."""
+    at = 19  # after the signature, the flags and an empty extension
+    while (count := int.from_bytes(content[at : at + 2], signed=True)) >= 0:
+        begin, fields = at, list[bytes | None]()
+        at += 2
+        for _ in range(count):
+            size = int.from_bytes(content[at : at + 4], signed=True)
+            at += 4
+            fields.append(content[at : at + size] if size >= 0 else None)
+            at += max(size, 0)
+        yield begin, fields
+
+
+def _without_last_row(content: bytes) -> bytes:
+    *_, (last, _) = rows_of(content)
+    return content[:last] + b"\xff\xff"
+
+
+def record_in(files: dict[str, bytes]) -> str:
+    """Return the file in which the events are."""
+    return "record.db" if "record.db" in files else "caisey_record/event"
+
+
+def forgotten(files: dict[str, bytes]) -> None:
+    """A backup whose manifest does not speak of the events."""
+    name = record_in(files)
+    del files[name]
+    manifest = json.loads(files["manifest.json"])
+    manifest["files"] = [one for one in manifest["files"] if one["name"] != name]
+    files["manifest.json"] = json.dumps(manifest).encode()
+
+
+def rubbish(files: dict[str, bytes]) -> None:
+    """A record of which the second half is something else, and a manifest whose sums fit."""
+    name = record_in(files)
+    half = len(files[name]) // 2
+    content = files[name] = files[name][:half] + bytes([0x55]) * half
+    told(files, name, size=len(content), sha256=hashlib.sha256(content).hexdigest())
 
 
 def manifest_of(text: bytes) -> Callable[[dict[str, bytes]], None]:
@@ -237,12 +321,15 @@ HOSTILE: dict[str, tuple[Callable[[dict[str, bytes]], None], str]] = {
     "a hidden file": (slip("transfers/.."), "does not belong there"),
     "a program": (slip("keys/other.key"), "does not belong there"),
     "more than announced": (bomb, "is not what was put into it"),
-    "another record": (lambda files: files.update({"record.db": b"evil"}), "is not what was put into it"),
+    "another record": (lambda files: files.update({record_in(files): b"evil"}), "is not what was put into it"),
     "settings that were changed": (
         lambda files: files.update({"caisey.toml": files["caisey.toml"][:-1] + b" "}),
         "is not what was put into it",
     ),
-    "no record": (lambda files: files.pop("record.db") and None, "a part is missing"),
+    "no record": (lambda files: files.pop(record_in(files)) and None, "a part is missing"),
+    "a record that was forgotten": (forgotten, "it has no (record.db|caisey_record/event)"),
+    "rubbish for a record": (rubbish, "is damaged|did not take the backup"),
+    "another database's table": (slip("caisey_record/evil"), "does not belong there"),
     "no manifest": (lambda files: files.pop("manifest.json") and None, "is no backup of Caisey"),
     "a manifest of rubbish": (manifest_of(b"[1, 2]"), "manifest cannot be read"),
     "a newer format": (
@@ -250,78 +337,215 @@ HOSTILE: dict[str, tuple[Callable[[dict[str, bytes]], None], str]] = {
         "Install that version",
     ),
     "an empty manifest": (
-        manifest_of(b'{"format":1,"caisey":"0.1","made_at":0,"checkpoints":[],"files":[]}'),
-        "it has no catalogue.db",
+        lambda files: files.update({"manifest.json": json.dumps(json.loads(files["manifest.json"]) | {"files": []}).encode()}),
+        "it has no caisey.toml",
+    ),
+    "databases of another kind": (
+        lambda files: files.update(
+            {"manifest.json": json.dumps(json.loads(files["manifest.json"]) | {"databases": "clay"}).encode()}
+        ),
+        "made by a newer version",
     ),
     "a record that lost an event": (lost_event, "does not hold"),
 }
 
 
+@both
 @pytest.mark.parametrize("name", HOSTILE)
-async def test_a_hostile_backup(made: tuple[Path, Path], tmp_path: Path, name: str) -> None:
-    """It is refused in words, nothing is left of it, nothing lands beside the folder."""
+async def test_a_hostile_backup(made: tuple[Installed, Path], tmp_path: Path, new_database: New, name: str) -> None:
+    """It is refused in words, nothing is left of it in folder and database, nothing lands beside the folder."""
     change, words = HOSTILE[name]
-    file = tmp_path / "bad"
+    file, new = tmp_path / "bad", Installed(tmp_path / "new", new_database())
     file.write_bytes(packed_again(made[1], change))
     with pytest.raises(BackupTrouble, match=words):
-        await backup.restore(file, tmp_path / "new", None)
+        await backup.restore(file, databases.of(new.data, new.database), None)
     assert [path.name for path in tmp_path.iterdir()] == ["bad"]
+    databases.of(new.data, new.database).refuse_unless_empty()
 
 
-async def test_any_changed_byte(made: tuple[Path, Path], tmp_path: Path) -> None:
+@both
+async def test_any_changed_byte(made: tuple[Installed, Path], tmp_path: Path, new_database: New) -> None:
     """A backup with one byte changed, or cut anywhere, is refused; or the byte meant nothing, and all is as it was."""
     whole = made[1].read_bytes()
-    await backup.restore(made[1], tmp_path / "right", None)
-    right = {name: (tmp_path / "right" / name).read_bytes() for name in ("record.db", "caisey.toml")}
     dice = random.Random(3)
     refused = 0
     file = tmp_path / "bad"
+    new = Installed(tmp_path / "new", new_database())
     for number in range(60):
         place = dice.randrange(len(whole))
         bad = whole[:place] + bytes([whole[place] ^ (1 << dice.randrange(8))]) + whole[place + 1 :]
         file.write_bytes(bad if number % 3 else whole[:place])
-        new = tmp_path / "new"
         try:
-            await backup.restore(file, new, None)
+            await backup.restore(file, databases.of(new.data, new.database), None)
         except (BackupTrouble, OSError):
             refused += 1
-            assert not new.exists()
+            assert not new.data.exists()
         else:
             assert number % 3
-            assert {name: (new / name).read_bytes() for name in right} == right
-            shutil.rmtree(new)
+            assert contents(new) == contents(made[0])
+            shutil.rmtree(new.data)
+            new = Installed(new.data, new_database())
     assert refused > 40
 
 
-def test_kill_9_while_it_restores(made: tuple[Path, Path], tmp_path: Path) -> None:
+@both
+def test_kill_9_while_it_restores(made: tuple[Installed, Path], tmp_path: Path, new_database: New) -> None:
     """At random moments: there is no folder, or a whole one; the same command is what one runs next."""
     dice = random.Random(5)
-    new = tmp_path / "new"
-    command = [sys.executable, "-m", "caisey_core.cli", "restore", str(made[1]), "--data", str(new)]
+    new = Installed(tmp_path / "new", new_database())
+    command = [sys.executable, "-m", "caisey_core.cli", "restore", str(made[1]), "--data", str(new.data)]
+    command += ["--master-key", str(made[0].data / "keys/master.key")]
     for _ in range(12):
-        process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        more = ["--database", new.database] if new.database else []
+        process = subprocess.Popen([*command, *more], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         with contextlib.suppress(subprocess.TimeoutExpired):
-            process.wait(dice.uniform(0.1, 0.6))
+            process.wait(dice.uniform(0.1, 1.2))
         process.kill()
         process.wait()
-        if new.exists():
-            assert caisey("verify", "--data", str(new)).returncode == 0
-            assert (new / "caisey.toml").exists()
-            shutil.rmtree(new)
-    assert caisey("restore", str(made[1]), "--data", str(new)).returncode == 0
+        if new.data.exists():
+            said = caisey("verify", "--data", str(new.data))
+            assert said.returncode == 0 or "This database is empty" in said.stderr, "killed between folder and COMMIT"
+            assert (new.data / "caisey.toml").exists()
+            shutil.rmtree(new.data)
+            new = Installed(new.data, new_database())
+    back = put_back(made[1], new)
+    assert back.returncode == 0, back.stderr
 
 
-def test_a_record_that_does_not_hold_is_not_backed_up(made: tuple[Path, Path], tmp_path: Path) -> None:
+@both
+def test_a_record_that_does_not_hold_is_not_backed_up(
+    made: tuple[Installed, Path], tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
     """The operator learns it now, not on the day of the restore."""
-    data = Path(shutil.copytree(made[0], tmp_path / "data"))
-    with contextlib.closing(sqlite3.connect(data / "record.db")) as connection:
-        connection.execute("UPDATE event SET bytes = x'00' WHERE id = (SELECT max(id) FROM event)")
-        connection.commit()
-    said = caisey("backup", str(tmp_path / "b"), "--data", str(data))
+    place = made[0].copied(tmp_path / "data", lambda name: request.getfixturevalue("postgres_server").new(name))
+    place.run(RECORD, "UPDATE event SET bytes = {byte} WHERE id = (SELECT max(id) FROM event)")
+    said = caisey("backup", str(tmp_path / "b"), "--data", str(place.data))
     assert said.returncode == 1
     assert "no backup was made" in said.stderr
     assert not (tmp_path / "b").exists()
     assert [path.name for path in tmp_path.iterdir()] == ["data"]
+
+
+in_a_database = pytest.mark.parametrize("kind", ["postgresql"], indirect=True, scope="session")
+
+
+@in_a_database
+def test_everything_is_back_in_a_database(made: tuple[Installed, Path], tmp_path: Path, new_database: New) -> None:
+    """Every row of every table but the session rows' is what it was, and numbers go on after those that were given out."""
+    place, file = made
+    new = Installed(tmp_path / "new", new_database())
+    assert put_back(file, new, "--master-key", str(place.data / "keys/master.key")).returncode == 0
+    for name in ("caisey_record", "caisey_catalogue"):
+        for (table,) in place.run(RECORD, f"SELECT tablename FROM pg_tables WHERE schemaname = '{name}' ORDER BY 1"):
+            rows = f"SELECT t::text FROM {name}.{table} AS t ORDER BY 1"
+            assert new.run(RECORD, rows) == place.run(RECORD, rows), table
+    (highest,) = new.run(RECORD, "SELECT max(id), max(writer) FROM stream")
+    (given,) = new.run(RECORD, "SELECT nextval(pg_get_serial_sequence('stream', 'id')), nextval('writer')")
+    assert given[0] > highest[0]
+    assert given[1] > highest[1]
+
+
+@in_a_database
+def test_a_backup_of_a_database_has_one_moment(
+    made: tuple[Installed, Path], tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    """While another connection writes pairs to both schemas, each backup has both of a pair."""
+    place = made[0].copied(tmp_path / "data", lambda name: request.getfixturevalue("postgres_server").new(name))
+    place.run(RECORD, "CREATE TABLE caisey_catalogue.aaa (x INTEGER)", "CREATE TABLE caisey_record.zzz (x INTEGER)")
+    stop = threading.Event()
+
+    def write() -> None:
+        with psycopg.connect(place.database, autocommit=True) as connection:
+            while not stop.is_set():
+                connection.execute(
+                    "BEGIN; INSERT INTO caisey_catalogue.aaa VALUES (1); INSERT INTO caisey_record.zzz VALUES (1); COMMIT"
+                )
+
+    worker = threading.Thread(target=write)
+    worker.start()
+    counts = []
+    try:
+        for number in range(5):
+            backup.make(databases.of(place.data, place.database), tmp_path / f"{number}", with_master_key=False)
+            with zipfile.ZipFile(tmp_path / f"{number}") as packed:
+                one, two = (
+                    sum(1 for _ in rows_of(packed.read(name))) for name in ("caisey_catalogue/aaa", "caisey_record/zzz")
+                )
+            assert one == two
+            counts.append(one)
+    finally:
+        stop.set()
+        worker.join()
+    assert counts == sorted(counts)
+    assert len(set(counts)) > 1
+
+
+TENANT = "id, slug, name, created_at"  # columns of the first step
+MEMBER = "id, tenant, name, email, role, plugin, subject, active, created_at"
+
+
+@in_a_database
+async def test_a_catalogue_of_an_older_version_is_brought_up_to_date(
+    made: tuple[Installed, Path], tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    """Its tables are made as they were, filled, and get the steps that are missing; one of a newer version is refused."""
+    place = made[0].copied(tmp_path / "data", lambda name: request.getfixturevalue("postgres_server").new(name))
+    place.run(
+        CATALOGUE,
+        "ALTER SCHEMA caisey_catalogue RENAME TO newest",
+        f"{EMPTY}; {schema.for_postgresql(schema.STEPS[0])}; INSERT INTO version VALUES (1)",
+        f"INSERT INTO tenant ({TENANT}) SELECT {TENANT} FROM newest.tenant",
+        f"INSERT INTO member ({MEMBER}) SELECT {MEMBER} FROM newest.member",
+        "DROP SCHEMA newest CASCADE",
+    )
+    newer = made[0].copied(tmp_path / "newer", lambda name: request.getfixturevalue("postgres_server").new(name))
+    newer.run(CATALOGUE, "INSERT INTO version VALUES (1000)")
+    for one in (place, newer):
+        backup.make(databases.of(one.data, one.database), tmp_path / f"{one.data.name}.b", with_master_key=True)
+    back = Installed(tmp_path / "back", request.getfixturevalue("postgres_server").new())
+    await backup.restore(tmp_path / "data.b", databases.of(back.data, back.database), None)
+    assert caisey("doctor", "--data", str(back.data)).returncode == 0
+    for rows in ("SELECT * FROM version ORDER BY 1", "SELECT * FROM member"):
+        assert back.run(CATALOGUE, rows) == made[0].run(CATALOGUE, rows)
+    other = Installed(tmp_path / "other", request.getfixturevalue("postgres_server").new())
+    with pytest.raises(BackupTrouble, match="newer version"):
+        await backup.restore(tmp_path / "newer.b", databases.of(other.data, other.database), None)
+
+
+@both
+def test_a_backup_is_restored_to_its_own_kind(made: tuple[Installed, Path], tmp_path: Path, postgres_server: Postgres) -> None:
+    """One of files to files, one of a database to a database; anything else is refused in words."""
+    address = postgres_server.new()
+    other = Installed(tmp_path / "new", address if made[0].on_files else "")
+    refused = put_back(made[1], other)
+    assert refused.returncode == 1
+    assert ("leave --database" if made[0].on_files else "name it with --database") in refused.stderr
+    assert not any(tmp_path.iterdir())
+    databases.of(other.data, address).refuse_unless_empty()
+
+
+def test_the_password_is_in_no_backup(tmp_path: Path, postgres_server: Postgres, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whether it lies in the settings or comes by the environment; the other lines of the settings come along as they are."""
+    address = postgres_server.new()
+    secret = address.replace("caisey@", "caisey:correct-horse@")
+    data, file = tmp_path / "data", tmp_path / "b"
+    assert caisey("init", "--data", str(data), "--database", secret).returncode == 0
+    assert "correct-horse" in (data / "caisey.toml").read_text()
+    with (data / "caisey.toml").open("a") as settings:
+        settings.write("# in the cellar\nport = 9000\n")
+    assert caisey("backup", str(file), "--data", str(data), "--with-master-key").returncode == 0
+    with zipfile.ZipFile(file) as packed:
+        assert not any(b"correct-horse" in packed.read(name) for name in packed.namelist())
+        assert f'database = "{address}"'.encode() in packed.read("caisey.toml")
+    new = postgres_server.new()
+    monkeypatch.setenv("CAISEY_DATABASE", new.replace("caisey@", "caisey:battery-staple@"))
+    said = caisey("restore", str(file), "--data", str(tmp_path / "new"))
+    assert said.returncode == 0, said.stderr
+    settings = (tmp_path / "new/caisey.toml").read_text()
+    assert f'database = "{new}"' in settings
+    assert "# in the cellar\nport = 9000\n" in settings
+    assert "horse" not in settings
+    assert "staple" not in settings
 
 
 def test_a_copy_has_one_moment_and_nothing_erased(tmp_path: Path) -> None:
@@ -347,7 +571,7 @@ def test_a_copy_has_one_moment_and_nothing_erased(tmp_path: Path) -> None:
         for number in range(10):
             copy = tmp_path / f"{number}.db"
             end = time.monotonic() + 10
-            databases.copy(path, copy)
+            databases_sqlite.copy(path, copy)
             assert time.monotonic() < end
             with contextlib.closing(sqlite3.connect(copy)) as connection:
                 (one,) = connection.execute("SELECT count(*) FROM one").fetchone()
