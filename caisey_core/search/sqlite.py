@@ -13,15 +13,13 @@ from pathlib import Path
 from typing import Any, Final
 from uuid import UUID
 
-from caisey_core.search.index import About, Found, Line, Mark, Page, Scope, SearchUnavailable, Wanted
+from caisey_core.search.index import LINES_SHOWN, PAGE, About, Found, Line, Mark, Page, Scope, SearchUnavailable, Wanted
 from caisey_core.search.words import Word
 
 APPLICATION_ID: Final = 0x43616971  # "Caiq"
 FORMAT: Final = 1
 BITS: Final = 24  # of a session within its tenant, and of a line within its session
 MOST_LINES: Final = (1 << BITS) - 1
-PAGE: Final = 20  # sessions
-LINES_SHOWN: Final = 3  # of each
 MOST_PROBES: Final = 600  # sessions that one page looks at; about 0.05 ms each
 
 _SCHEMA: Final = """
