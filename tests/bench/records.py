@@ -30,6 +30,7 @@ QUERIES = (
     ("common and rare", "q=w0+w19000"),
     ("a phrase", "q=%22w0+w1%22"),
     ("a beginning", "q=w12*"),
+    ("one letter that all begin with", "q=w*"),
     ("nowhere", "q=zebra"),
     ("one client", "q=w40&client={client}"),
     ("one technician, one day", "q=w3&technician={technician}&since=2026-01-20&until=2026-01-20"),
