@@ -12,6 +12,7 @@ from typing import Any, Final, LiteralString, TypeVar
 from uuid import UUID
 
 import psycopg
+from psycopg import sql
 
 from caisey_core.search import finding, lexemes
 from caisey_core.search.finding import BITS, sessions_of, text_of
@@ -47,6 +48,14 @@ _SETTINGS: Final[LiteralString] = """
 SET search_path TO caisey_search; SET lock_timeout TO '10s'; SET statement_timeout TO '30s';
 SET idle_in_transaction_session_timeout TO '15s'; SET client_min_messages TO warning; SET synchronous_commit TO on;
 SET enable_seqscan TO off; SET jit TO off; SET work_mem TO '32MB';
+"""
+# An index is made anew beside the old one, and waits for whoever began before; what was given up then is left behind.
+_SOMEBODY_READS: Final[LiteralString] = """
+SELECT EXISTS (SELECT 1 FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()
+  AND backend_type = 'client backend' AND xact_start < clock_timestamp() - interval '1 second')
+"""
+_LEFT_BEHIND: Final[LiteralString] = """
+SELECT relname FROM pg_index JOIN pg_class ON pg_class.oid = indexrelid WHERE indrelid = 'line'::regclass AND NOT indisvalid
 """
 _Connection = psycopg.Connection[tuple[Any, ...]]
 
@@ -189,6 +198,10 @@ class PostgresIndex:
                 connection.execute("VACUUM session")
                 if connection.execute("SELECT pg_stat_get_dead_tuples('line'::regclass)").fetchone() != (0,):
                     return False
+                if connection.execute(_SOMEBODY_READS).fetchone() == (True,):
+                    return False
+                for (left,) in connection.execute(_LEFT_BEHIND).fetchall():
+                    connection.execute(sql.SQL("DROP INDEX CONCURRENTLY {}").format(sql.Identifier(left)))
                 connection.execute("REINDEX INDEX CONCURRENTLY line_words")  # GIN keeps words that no row has any more
             finally:
                 if not connection.broken:

@@ -32,6 +32,27 @@ def test_what_an_old_transaction_still_sees_is_purged_later(index: SearchIndex, 
     until(index.purge, "the purge")
 
 
+def test_who_began_to_read_later_is_not_waited_for(index: SearchIndex, address: str) -> None:
+    """Making the words anew would wait for a long backup too, and keep the feeder from its work; it is tried again instead."""
+    index.forget(ACME, put(index, "the password is Xylophon4711"))
+    with psycopg.connect(address) as backup:
+        backup.execute("SELECT 1")
+        age = "SELECT clock_timestamp() - now() > interval '1.1 seconds'"
+        until(lambda: backup.execute(age).fetchone() == (True,), "a transaction that is not young")
+        assert not index.purge()
+    until(index.purge, "the purge")
+
+
+def test_what_a_broken_purge_left_behind_is_cleared(index: SearchIndex, address: str) -> None:
+    """An index that was given up half-made would keep words, and cost each line time."""
+    index.forget(ACME, put(index, "the password is Xylophon4711"))
+    with psycopg.connect(address, autocommit=True) as database:
+        database.execute("CREATE INDEX line_words_ccnew ON caisey_search.line USING gin (words)")
+        database.execute("UPDATE pg_index SET indisvalid=false WHERE indexrelid='caisey_search.line_words_ccnew'::regclass")
+        until(index.purge, "the purge")
+        assert database.execute("SELECT to_regclass('caisey_search.line_words_ccnew')").fetchone() == (None,)
+
+
 def test_two_processes_feed_one_index(index: SearchIndex, tmp_path: Path, address: str) -> None:
     """Who feeds the same session at the same moment adds nothing; different sessions get different places."""
     other = open_index(tmp_path, address)
