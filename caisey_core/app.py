@@ -31,7 +31,7 @@ from caisey_core.record.keys import MasterKey
 from caisey_core.record.store import StoreTrouble
 from caisey_core.record.stores import open_store
 from caisey_core.record.writer import Record
-from caisey_core.search.sqlite import SqliteIndex
+from caisey_core.search.indexes import open_index
 from caisey_core.services import closing, erasure, reconnect, screen, witnesses
 from caisey_core.services.enrolment import roster_device
 from caisey_core.services.house import House, Live, log
@@ -84,7 +84,7 @@ async def _begin(house: House) -> None:
     record, catalogue, clock = house.record, house.catalogue, house.clock
     house.journal = Journal(record, clock)
     house.projector = Projector(catalogue)
-    house.indexer = Indexer(record, house.journal, SqliteIndex(house.folder / "search.db"))
+    house.indexer = Indexer(record, house.journal, open_index(house.folder, house.config.database))
     house.transfers = Transfers(house)
     house.witnesses = Witnesses(house)
     house.outlines = Outlines(record)

@@ -23,7 +23,7 @@ from caisey_core.catalogue.catalogue import Catalogue
 from caisey_core.domain import events as e
 from caisey_core.domain.session import evolve
 from caisey_core.record.keys import MasterKey
-from caisey_core.record.sqlite import SqliteStore
+from caisey_core.record.stores import open_store
 from caisey_core.record.writer import Entry, Record
 from caisey_core.services.cards import row_of_card
 from caisey_core.services.journal import OpenSession, words
@@ -236,10 +236,10 @@ class Books:
 
 
 @asynccontextmanager
-async def books(data: Path) -> AsyncIterator[Books]:
+async def books(data: Path, database: str = "") -> AsyncIterator[Books]:
     """Open the books of a data folder with one tenant."""
-    catalogue = await Catalogue.open(data / "catalogue.db")
-    record = Record(SqliteStore.open(data / "record.db"), MasterKey.open(data / "keys" / "master.key"))
+    catalogue = await Catalogue.open(database or data / "catalogue.db")
+    record = Record(open_store(data, database), MasterKey.open(data / "keys" / "master.key"))
     await record.start()
     try:
         (tenant,) = await catalogue.tenants.all()
@@ -275,14 +275,15 @@ Fill = Callable[[Books], Awaitable[dict[str, UUID]]]
 
 
 @contextmanager
-def archive(data: Path, fill: Fill) -> Iterator[Archive]:
+def archive(data: Path, fill: Fill, database: str = "") -> Iterator[Archive]:
     """Make an installation, fill its books, serve it and sign its admin in."""
-    init = caisey("init", "--data", str(data), "--tenant", "Acme MSP")
+    where = ("--database", database) if database else ()
+    init = caisey("init", "--data", str(data), "--tenant", "Acme MSP", *where)
     link = re.search(r"/sign-in/\S+", init.stdout)
     assert link is not None, init.stderr
 
     async def written() -> dict[str, UUID]:
-        async with books(data) as opened:
+        async with books(data, database) as opened:
             return await fill(opened)
 
     sessions = asyncio.run(written())

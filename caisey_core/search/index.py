@@ -4,12 +4,15 @@ Everything names its tenant, and `find` sees only what its `Scope` allows: no ot
 """
 
 from collections.abc import Sequence
-from typing import Literal, Protocol
+from typing import Final, Literal, Protocol
 from uuid import UUID
 
 from msgspec import Struct
 
 from caisey_core.search.words import Word
+
+PAGE: Final = 20  # sessions
+LINES_SHOWN: Final = 3  # of each
 
 LineKind = Literal["command", "output", "terminal", "file", "reason", "note"]
 

@@ -13,15 +13,13 @@ from pathlib import Path
 from typing import Any, Final
 from uuid import UUID
 
-from caisey_core.search.index import About, Found, Line, Mark, Page, Scope, SearchUnavailable, Wanted
+from caisey_core.search.index import LINES_SHOWN, PAGE, About, Found, Line, Mark, Page, Scope, SearchUnavailable, Wanted
 from caisey_core.search.words import Word
 
 APPLICATION_ID: Final = 0x43616971  # "Caiq"
-FORMAT: Final = 1
+FORMAT: Final = 2
 BITS: Final = 24  # of a session within its tenant, and of a line within its session
 MOST_LINES: Final = (1 << BITS) - 1
-PAGE: Final = 20  # sessions
-LINES_SHOWN: Final = 3  # of each
 MOST_PROBES: Final = 600  # sessions that one page looks at; about 0.05 ms each
 
 _SCHEMA: Final = """
@@ -35,7 +33,7 @@ CREATE INDEX session_device ON session (device, number);
 CREATE TABLE technician (technician BLOB NOT NULL, number INTEGER NOT NULL, turn INTEGER NOT NULL,
   PRIMARY KEY (technician, number)) WITHOUT ROWID;
 CREATE INDEX technician_number ON technician (number);
-CREATE VIRTUAL TABLE line USING fts5 (text, position UNINDEXED, kind UNINDEXED, columnsize=0, prefix='2 3 4',
+CREATE VIRTUAL TABLE line USING fts5 (text, position UNINDEXED, kind UNINDEXED, columnsize=0, prefix='1 2 3 4',
   tokenize="unicode61 remove_diacritics 2");
 """
 _ABOUT: Final = "number, session, device, device_name, client, client_name, technician_name, requested_at, outcome, reason"

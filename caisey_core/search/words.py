@@ -21,6 +21,8 @@ class Word(Struct, frozen=True):
 
 def folded(text: str) -> str:
     """Return text without case and diacritics, as both databases compare it."""
+    if text.isascii():
+        return text.lower()
     apart = unicodedata.normalize("NFD", text.lower())
     return "".join(char for char in apart if not unicodedata.combining(char))
 

@@ -53,6 +53,9 @@ class Indexer:
                 await self._wake.wait()
                 await asyncio.sleep(LINGER_SECONDS)
                 await self.flush()
+            except SearchUnavailable as error:
+                log.warning("the search index is away; it is tried again", reason=str(error))
+                await asyncio.sleep(TRY_AGAIN_SECONDS)
             except Exception as error:  # nothing is lost: it is all in the record
                 log.error("the search index could not be written; it is tried again", exc_info=error)
                 await asyncio.sleep(TRY_AGAIN_SECONDS)

@@ -6,13 +6,17 @@ import os
 import sqlite3
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 from uuid import UUID
 
 import msgspec
+import psycopg
 import pytest
+from databases import both
 from doors import Caisey, running, until
+from psycopg import sql
 
 from caisey_agent.protocol import receipt
 from caisey_core.domain import events as e
@@ -49,19 +53,34 @@ def finished(caisey: Caisey, device: str = "HD-FRONTDESK") -> str:
     return session
 
 
-def places(data: Path, mark: str = MARK) -> list[str]:
-    """Return the server's files that hold the mark; the agents' own homes are other machines."""
-    return [
-        str(path.relative_to(data))
-        for path in data.rglob("*")
-        if path.is_file() and "agents" not in path.parts and path.name != "agents.log" and mark.encode() in path.read_bytes()
+def places(caisey: Caisey) -> list[str]:
+    """Return the server's files, and the tables of its database, that hold the mark; the agents' homes are other machines."""
+    files = [
+        str(path.relative_to(caisey.data))
+        for path in caisey.data.rglob("*")
+        if path.is_file() and "agents" not in path.parts and path.name != "agents.log" and MARK.encode() in path.read_bytes()
     ]
+    return files + (tables(caisey.database) if caisey.database else [])
+
+
+def tables(database: str) -> list[str]:
+    """Return the tables that hold the mark or its first word, in texts, words or bytes."""
+    word = MARK.partition("-")[0]
+    held = []
+    with closing(psycopg.connect(database, autocommit=True)) as connection:
+        for schema, table in connection.execute("SELECT schemaname, tablename FROM pg_tables WHERE schemaname LIKE 'caisey%'"):
+            row = sql.SQL("SELECT count(*) FROM {} AS kept WHERE kept::text ILIKE ANY(%s)").format(
+                sql.Identifier(schema, table)
+            )
+            if connection.execute(row, ([f"%{word}%", f"%{word.encode().hex()}%"],)).fetchone() != (0,):
+                held.append(f"{schema}.{table}")
+    return held
 
 
 @pytest.fixture
-def stopped(tmp_path: Path) -> Iterator[Caisey]:
+def stopped(tmp_path: Path, new_database: Callable[[], str]) -> Iterator[Caisey]:
     """A demonstration of one's own, which the test may stop and start."""
-    with running(tmp_path / "data") as started:
+    with running(tmp_path / "data", new_database()) as started:
         yield started
 
 
@@ -82,15 +101,17 @@ def serving(caisey: Caisey, days_ahead: int = 0) -> Iterator[None]:
         process.wait()
 
 
+@both
 def test_on_request(caisey: Caisey) -> None:
-    """Nothing of the words is left in any file of the server; the skeleton is shown, verifies, and says what happened."""
+    """Nothing of the words is left in any file of the server, or any row of its database; the skeleton is shown, verifies, and says what happened."""
     session, other = finished(caisey), finished(caisey, "HD-XRAY")
     admin, dana = caisey.people["admin"], caisey.people["dispatcher"]
-    assert "record.db" in " ".join(places(caisey.data))
+    kept = ["caisey_record.event", "caisey_search.line"] if caisey.database else ["record.db", "search.db"]
+    until(lambda: all(place in " ".join(places(caisey)) for place in kept), "the record and the index")
     erased = admin.post(f"/sessions/{other}/erase", {"reason": "the client asked"})
     assert erased["reason"] == ""
     admin.post(f"/sessions/{session}/erase", {"reason": "the client asked"})
-    assert places(caisey.data) == []
+    assert places(caisey) == []
     review = dana.get(f"/sessions/{session}")
     assert review["proof"]["ok"], review["proof"]
     assert "contents erased" in review["proof"]["sentence"]
@@ -159,6 +180,7 @@ def test_texts_that_are_gone_without_an_entry(caisey: Caisey, tmp_path: Path) ->
     assert "its text is missing" in verdict.stderr
 
 
+@both
 def test_after_its_time(stopped: Caisey) -> None:
     """A client's own rule goes before the rule for all; what is past its time is erased by itself, and says by which rule."""
     mine, theirs = finished(stopped, "HD-FRONTDESK"), finished(stopped, "PP-OFFICE")
@@ -177,21 +199,24 @@ def test_after_its_time(stopped: Caisey) -> None:
         assert any("contents are kept for 30 days" in line for line in admin.get(f"/sessions/{mine}")["proof"]["proved"])
     with serving(stopped, days_ahead=401):
         until(lambda: "contents erased" in admin.get(f"/sessions/{theirs}")["proof"]["sentence"], "the erasure")
-        until(lambda: not places(stopped.data), "the end of the erasure")
+        until(lambda: not places(stopped), "the end of the erasure")
     assert stopped.verify().returncode == 0
 
 
+@both
 def test_a_crash_in_between(stopped: Caisey) -> None:
     """What was asked for and not finished is finished when the server is back."""
     session = finished(stopped)
     stopped.kill()
-    with sqlite3.connect(stopped.data / "catalogue.db") as catalogue:
-        (tenant,) = catalogue.execute("SELECT id FROM tenant").fetchone()
-        actor = msgspec.msgpack.encode({"kind": "member", "id": "", "name": "Ada Lindqvist"})
-        catalogue.execute(
-            "INSERT INTO erasure VALUES (?, ?, 'request', 'the client asked', ?, 0, NULL)", (str(UUID(session)), tenant, actor)
-        )
+    actor = msgspec.msgpack.encode({"kind": "member", "id": "", "name": "Ada Lindqvist"})
+    asked = "INSERT INTO erasure SELECT {}, id, 'request', 'the client asked', {}, 0, NULL FROM tenant"
+    if stopped.database:
+        with psycopg.connect(stopped.database, options="-c search_path=caisey_catalogue") as database:
+            database.execute(sql.SQL(asked).format(UUID(session), actor))  # type: ignore[arg-type]
+    else:
+        with closing(sqlite3.connect(stopped.data / "catalogue.db")) as catalogue, catalogue:
+            catalogue.execute(asked.format("?", "?"), (session, actor))
     with serving(stopped):
         tom = stopped.people["tom"]
         until(lambda: "contents erased" in tom.get(f"/sessions/{session}")["proof"]["sentence"], "the erasure")
-        until(lambda: not places(stopped.data), "the end of the erasure")
+        until(lambda: not places(stopped), "the end of the erasure")

@@ -3,8 +3,10 @@
 import shutil
 import threading
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
+import psycopg
 import pytest
 from databases import Postgres
 from doors import Caisey, Person, Server, running, until
@@ -87,3 +89,24 @@ def test_a_server_takes_up_what_another_left(first: Caisey, second: Server) -> N
     assert first.run(session, "echo two")["output"] == "two\r\n"
     first.finish(session)
     assert first.verify().returncode == 0
+
+
+def test_what_is_done_at_one_server_is_found_at_the_other(first: Caisey, second: Server) -> None:
+    """Each line is found once and while its session runs; what one server erases, none finds."""
+    session, kept = first.active(), first.active("HD-XRAY")
+    first.run(session, "echo 'the toner is empty'")
+    first.run(kept, "echo 'the toner is full'")
+    tom, admin = first.people["tom"], first.people["admin"]
+
+    def found(person: Person, words: str) -> list[str]:
+        return [one["session"] for one in person.get(f"/search?q={words}")["found"]]
+
+    until(lambda: set(found(at(second, tom), "toner")) == {session, kept}, "both at the second server")
+    assert found(at(second, tom), '"toner is empty"') == found(tom, '"toner is empty"') == [session]
+    first.finish(session)
+    at(second, admin).post(f"/sessions/{session}/erase", {"reason": "the client asked"})
+    for person in (tom, at(second, tom)):
+        assert found(person, "toner") == [kept]
+    lines = "SELECT count(*), count(DISTINCT (id >> 24, position, text)) FROM caisey_search.line WHERE text LIKE '%toner%'"
+    with closing(psycopg.connect(first.database)) as database:
+        assert database.execute(lines).fetchone() == (2, 2)

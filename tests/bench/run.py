@@ -34,6 +34,8 @@ NAMES = (
     "fleet",
     "loss",
     "verify",
+    "records",
+    "search_postgres",
 )
 
 

@@ -1,47 +1,21 @@
 """The index finds what was disclosed, for whom it may, and forgets what it must."""
 
-from collections.abc import Iterator
 from pathlib import Path
-from uuid import UUID, uuid4
+from uuid import uuid4
 
+import psycopg
 import pytest
+from databases import Postgres, both
+from doors import until
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from sought import ACME, BOLT, HARBOR, MIA, PINE, TOM, found, put
 
-from caisey_core.search import sqlite
-from caisey_core.search.index import About, Line, Mark, Page, Scope, Wanted
-from caisey_core.search.sqlite import SqliteIndex
+from caisey_core.search import finding, sqlite
+from caisey_core.search.index import Line, Mark, Page, Scope, SearchIndex, Wanted
 from caisey_core.search.words import parse, spans
 
-ACME, BOLT = uuid4(), uuid4()
-HARBOR, PINE = uuid4(), uuid4()
-TOM, MIA = uuid4(), uuid4()
-OURS = Scope(ACME)
-
-
-@pytest.fixture
-def index(tmp_path: Path) -> Iterator[SqliteIndex]:
-    """An empty index."""
-    made = SqliteIndex(tmp_path / "search.db")
-    yield made
-    made.close()
-
-
-def put(index: SqliteIndex, *texts: str, tenant: UUID = ACME, client: UUID = HARBOR, at: int = 0, **more: object) -> UUID:
-    """Index a session with these lines."""
-    known = {"device": uuid4(), "technicians": (TOM,), "outcome": "fixed", "reason": "Why"} | more
-    about = About(
-        device_name="PC", client=client, client_name="Client", technician_name="Tom", requested_at=at, **known  # type: ignore[arg-type]
-    )  # fmt: skip
-    session = uuid4()
-    lines = [Line(at, "output", text) for at, text in enumerate(texts)]
-    assert index.add(tenant, session, about, lines, Mark(), Mark(len(texts)))
-    return session
-
-
-def found(index: SqliteIndex, query: str, scope: Scope = OURS, **more: object) -> list[UUID]:
-    """Return the sessions on the first page."""
-    return [one.session for one in index.find(scope, Wanted(words=parse(query), **more)).found]  # type: ignore[arg-type]
+pytestmark = both
 
 
 @pytest.mark.parametrize(
@@ -62,7 +36,7 @@ def found(index: SqliteIndex, query: str, scope: Scope = OURS, **more: object) -
         ("cups AND denied", False),
     ],
 )
-def test_words_phrases_and_beginnings(index: SqliteIndex, query: str, hit: bool) -> None:
+def test_words_phrases_and_beginnings(index: SearchIndex, query: str, hit: bool) -> None:
     """Every word must be in one line; quotes make a phrase, a star a beginning; case and accents do not count."""
     session = put(index, "lpd: Access denied to /var/log/cups in Zürich", "and on another line")
     assert found(index, query) == ([session] if hit else [])
@@ -73,13 +47,13 @@ def test_words_phrases_and_beginnings(index: SqliteIndex, query: str, hit: bool)
     query=st.text(max_size=60)
     | st.lists(st.sampled_from(['"', "*", "NEAR(", "AND", "a", "^", ":", "-", "'", "\0"])).map(" ".join)
 )
-def test_no_query_is_an_error(index: SqliteIndex, query: str) -> None:
+def test_no_query_is_an_error(index: SearchIndex, query: str) -> None:
     """Whatever is typed finds something or nothing."""
     assert isinstance(index.find(Scope(ACME), Wanted(words=parse(query))), Page)
     spans(query, parse(query))
 
 
-def test_nobody_finds_what_is_another_tenants_or_clients(index: SqliteIndex) -> None:
+def test_nobody_finds_what_is_another_tenants_or_clients(index: SearchIndex) -> None:
     """A tenant is a wall, also with the same ids on both sides; of clients only those that the member serves."""
     theirs = put(index, "secret plans", tenant=BOLT)
     ours, pine = put(index, "secret plans"), put(index, "secret plans", client=PINE)
@@ -95,7 +69,7 @@ def test_nobody_finds_what_is_another_tenants_or_clients(index: SqliteIndex) -> 
     assert found(index, "secret", Scope(BOLT)) == [theirs]
 
 
-def test_filters(index: SqliteIndex) -> None:
+def test_filters(index: SearchIndex) -> None:
     """Device, client, technician, time and outcome narrow what is found, with and without words."""
     device = uuid4()
     one = put(index, "toner", at=10, device=device, technicians=(TOM, MIA), outcome="denied")
@@ -111,12 +85,13 @@ def test_filters(index: SqliteIndex) -> None:
         assert found(index, words, outcome="denied", client=PINE) == []
 
 
-def test_pages_follow_each_other_without_gap_or_repetition(index: SqliteIndex, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_pages_follow_each_other_without_gap_or_repetition(index: SearchIndex, monkeypatch: pytest.MonkeyPatch) -> None:
     """Newest first, 20 at once, each session once; a page that looked far enough says how far, and goes on from there."""
     hits = [put(index, "paper jam", "paper", at=n) if n % 3 == 0 else put(index, "quiet", at=n) and None for n in range(150)]
     expected = [hit for hit in reversed(hits) if hit is not None]
     for few in (sqlite.MOST_PROBES, 7):
-        monkeypatch.setattr(sqlite, "MOST_PROBES", few)
+        for database in (sqlite, finding):
+            monkeypatch.setattr(database, "MOST_PROBES", few)
         for more in ({}, {"technician": TOM}):
             seen, before = [], None
             while True:
@@ -129,7 +104,7 @@ def test_pages_follow_each_other_without_gap_or_repetition(index: SqliteIndex, m
             assert seen == expected
 
 
-def test_lines_are_added_once(index: SqliteIndex) -> None:
+def test_lines_are_added_once(index: SearchIndex) -> None:
     """Who adds from where the index no longer stands adds nothing: a repetition, or another process's work."""
     session = put(index, "one")
     about = index.find(Scope(ACME), Wanted(words=parse("one"))).found[0].about
@@ -139,20 +114,40 @@ def test_lines_are_added_once(index: SqliteIndex) -> None:
     assert found(index, "two") == [session]
 
 
-def test_what_is_forgotten_is_in_no_file(index: SqliteIndex, tmp_path: Path) -> None:
-    """After `forget` and `purge` neither the text nor any of its words is in the database's files; others' lines stay."""
+def test_what_is_forgotten_is_in_no_row_and_in_no_file(
+    index: SearchIndex, tmp_path: Path, address: str, request: pytest.FixtureRequest
+) -> None:
+    """After `forget` and `purge` neither the text nor any of its words is in the database's files; others' lines stay.
+
+    PostgreSQL may keep bytes in free space of a table's file: no row has them, and the file of words is made anew.
+    """
     session = put(index, "the password is Xylophon4711", reason="Xylophon4711 again")
     other = put(index, "nothing special")
+    assert b"xylophon" in kept(tmp_path, address, request).lower()
     index.forget(ACME, session)
-    assert index.purge()
+    until(index.purge, "the purge")
     assert found(index, "xylophon4711") == []
     assert found(index, "special") == [other]
-    files = b"".join(path.read_bytes() for path in tmp_path.iterdir())
-    assert b"xylophon" not in files.lower()
+    assert b"xylophon" not in kept(tmp_path, address, request).lower()
     assert index.mark(ACME, session) == Mark(generation=1)
 
 
-def test_what_was_read_before_it_was_forgotten_is_not_added(index: SqliteIndex) -> None:
+def kept(folder: Path, address: str, request: pytest.FixtureRequest) -> bytes:
+    """Return the index's files; of PostgreSQL the rows, and the file of the words."""
+    if not address:
+        return b"".join(path.read_bytes() for path in folder.iterdir())
+    server: Postgres = request.getfixturevalue("postgres_server")
+    with psycopg.connect(address, autocommit=True) as connection:
+        connection.execute("CHECKPOINT")
+        rows = connection.execute(
+            "SELECT line::text FROM caisey_search.line UNION ALL SELECT session::text FROM caisey_search.session"
+        )
+        place = connection.execute("SELECT pg_relation_filepath('caisey_search.line_words')").fetchone()
+        assert place is not None
+        return str(rows.fetchall()).encode() + (server.folder / "data" / place[0]).read_bytes()
+
+
+def test_what_was_read_before_it_was_forgotten_is_not_added(index: SearchIndex) -> None:
     """Lines that were on their way while a session was forgotten stay away."""
     session = put(index)
     about = index.find(Scope(ACME), Wanted(outcome="fixed")).found[0].about
@@ -161,11 +156,10 @@ def test_what_was_read_before_it_was_forgotten_is_not_added(index: SqliteIndex) 
     assert not index.add(ACME, session, about, [Line(0, "output", "too late")], before, Mark(5))
 
 
-@pytest.mark.parametrize("content", [b"", b"nonsense" * 1000, b"SQLite format 3\0" + b"\xff" * 5000])
-def test_a_damaged_file_is_begun_anew(tmp_path: Path, content: bytes) -> None:
-    """The index is no treasure: what cannot be read is made again."""
-    path = tmp_path / "search.db"
-    path.write_bytes(content)
-    index = SqliteIndex(path)
-    assert found(index, "x") == []
-    index.close()
+def test_words_and_lines_of_any_length(index: SearchIndex) -> None:
+    """A word as long as a line, a word that fills a line, and signs that a database does not keep are no error."""
+    long, full, odd = put(index, "x" * 4096), put(index, "a b " * 1024), put(index, "nul \0 'quoted' \\ back", reason="\0")
+    assert found(index, "x" * 300 + "*") == [long]
+    assert found(index, "x" * 300) == []
+    assert found(index, '"a b"') == [full]
+    assert found(index, "quoted back") == [odd]
