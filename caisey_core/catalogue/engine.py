@@ -2,7 +2,7 @@
 
 Piccolo's own engine opens a connection (and a thread) for each query and begins transactions as DEFERRED, so that concurrent
 read-then-write transactions fail. The methods overridden here are private to Piccolo: the version is pinned and
-tests/catalogue/test_engine.py is the contract.
+tests/catalogue/test_catalogue.py is the contract.
 """
 
 import asyncio

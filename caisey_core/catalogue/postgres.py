@@ -1,7 +1,7 @@
 """Piccolo on PostgreSQL with a pool, in a schema of its own, behind the guard that fails closed.
 
 Piccolo's own transaction leaks its connection when BEGIN, COMMIT or a cancelled ROLLBACK fails; the one here gives it back.
-What is overridden is private to Piccolo: the version is pinned and tests/catalogue/test_engine.py is the contract.
+What is overridden is private to Piccolo: the version is pinned and tests/catalogue/test_catalogue.py is the contract.
 """
 
 import asyncio
