@@ -20,7 +20,7 @@ from psycopg import sql
 
 from caisey_agent.protocol import receipt
 from caisey_core.domain import events as e
-from caisey_core.record.sqlite import SqliteStore
+from caisey_core.record.stores import open_store
 
 MARK = "Zanzibar-4711"
 LATER = """
@@ -108,6 +108,9 @@ def test_on_request(caisey: Caisey) -> None:
     admin, dana = caisey.people["admin"], caisey.people["dispatcher"]
     kept = ["caisey_record.event", "caisey_search.line"] if caisey.database else ["record.db", "search.db"]
     until(lambda: all(place in " ".join(places(caisey)) for place in kept), "the record and the index")
+    cast = f"/sessions/{session}/terminal.cast"
+    assert MARK in dana.call("GET", cast).text
+    assert MARK in str(dana.get(f"/search?q={MARK}"))
     erased = admin.post(f"/sessions/{other}/erase", {"reason": "the client asked"})
     assert erased["reason"] == ""
     admin.post(f"/sessions/{session}/erase", {"reason": "the client asked"})
@@ -116,6 +119,8 @@ def test_on_request(caisey: Caisey) -> None:
     assert review["proof"]["ok"], review["proof"]
     assert "contents erased" in review["proof"]["sentence"]
     assert MARK not in str(review)
+    assert MARK not in dana.call("GET", cast).text, "a replay that is open finds nothing when it is loaded again"
+    assert dana.get("/search?q=Zanzibar")["found"] == []
     command = next(entry["command"] for entry in review["entries"] if entry["command"])
     assert (command["exit_code"], command["state"], command["line"]) == (0, "finished", "(no longer kept)")
     assert dana.call("GET", f"/sessions/{session}/commands/{command['id']}/output").content == b""
@@ -131,7 +136,7 @@ def test_nothing_is_left_to_guess_with(caisey: Caisey) -> None:
     session = caisey.active("PP-OFFICE")
     caisey.run(session, line.decode())
     caisey.finish(session)
-    with contextlib.closing(SqliteStore.open(caisey.data / "record.db")) as store:
+    with contextlib.closing(open_store(caisey.data, caisey.database)) as store:
         (key,) = store.tenants()
         before = store.read(key.tenant, f"session/{session}", 0, 1000)
         caisey.people["admin"].post(f"/sessions/{session}/erase", {"reason": "asked"})
