@@ -3,6 +3,7 @@
 The memory is one file, replaced as a whole: kill -9 leaves the older checkpoint or the newer one, and both are true.
 """
 
+import contextlib
 import time
 from pathlib import Path
 from typing import Final
@@ -59,7 +60,8 @@ class Witness:
             if not history.continues(old, new, shown.proof):
                 return "fork"
         if old is None or new.size > old.size:
-            write_durably(self._path, new.note.encode())
+            with contextlib.suppress(OSError):  # a full disk: the older one stays on it, and is as true
+                write_durably(self._path, new.note.encode())
         self.seen = new
         return None
 

@@ -135,11 +135,6 @@ def scratch_page(place: Installed) -> None:
 Harm = Callable[[Installed], Any]
 BOTH: dict[str, tuple[Harm, str, str]] = {
     "a folder that others can read": (lambda at: (at.data / "keys").chmod(0o755), "permissions", "can be used by others"),
-    "an index of searches that others can read": (
-        lambda at: (at.data / "search.db").chmod(0o644),
-        "permissions",
-        "search.db can be used by others",
-    ),
     "no master key": (lambda at: (at.data / "keys/master.key").unlink(), "keys", "cannot be read"),
     "a changed event": (
         lambda at: at.run(RECORD, "UPDATE event SET bytes = {byte} WHERE id = (SELECT max(id) FROM event)"),
@@ -175,6 +170,11 @@ BOTH: dict[str, tuple[Harm, str, str]] = {
     "a wrong setting": (lambda at: (at.data / "caisey.toml").write_text("port = 'many'"), "settings", "port"),
 }
 ON_FILES: dict[str, tuple[Harm, str, str]] = {
+    "an index of searches that others can read": (
+        lambda at: (at.data / "search.db").chmod(0o644),
+        "permissions",
+        "search.db can be used by others",
+    ),
     "another master key": (
         lambda at: (at.data / "keys/master.key").write_bytes(bytes(32)),
         "keys",
