@@ -1,6 +1,7 @@
 """Refusals as RFC 9457 problem details."""
 
 import os
+import sqlite3
 from typing import Any
 
 import msgspec
@@ -99,6 +100,12 @@ def _cannot_be_read(error: Exception) -> bool:
     return at is not None and str(at.tb_frame.f_globals.get("__name__")).startswith("litestar.serialization")
 
 
+def _cannot_be_written(error: Exception) -> bool:
+    """Say whether SQLite met a full or failing disk (https://sqlite.org/rescode.html); the transaction was rolled back."""
+    name = str(getattr(error, "sqlite_errorname", "")) if isinstance(error, sqlite3.OperationalError) else ""
+    return name == "SQLITE_FULL" or name.startswith("SQLITE_IOERR")
+
+
 def refusal_of(error: Exception) -> Refused:
     """Return what a person is told about an exception; the driver's and the framework's words stay in the log."""
     if isinstance(error, RefusedError):
@@ -106,6 +113,13 @@ def refusal_of(error: Exception) -> Refused:
     if isinstance(error, CatalogueUnavailable):
         return Refused(
             "The database cannot be reached now.", "The operator was told. Try again soon.", 503, retry_after_seconds=5
+        )
+    if _cannot_be_written(error):
+        return Refused(
+            "The database cannot be written now, so nothing was changed.",
+            "The server's disk is full or failing: tell the operator, then try again.",
+            503,
+            retry_after_seconds=5,
         )
     status = error.status_code if isinstance(error, HTTPException) else 422 if _cannot_be_read(error) else 500
     if status == 404:

@@ -153,10 +153,14 @@ def test_a_request_that_met_the_full_disk(small: tuple[Caisey, Disk], own: Endpo
     caisey, disk = small
     tom, process = caisey.people["tom"], caisey.process
     assert process is not None
+    ada = caisey.people["admin"]
+    body = {"client": ada.get("/devices")["clients"][0]["id"], "device_name": "HD-LATER"}
     disk.fill_to_the_brim(process)
     ask = {"reason": "Look", "scopes": ["run"], "duration_minutes": 5}
     try:
         assert told(tom.call("POST", f"/devices/{own.id}/sessions", json=ask))
+        unwritten = ada.call("POST", "/installers", json=body)
+        assert (unwritten.status_code, "cannot be written" in unwritten.text) == (503, True), unwritten.text
     finally:
         disk.free(process)
     own.online()
