@@ -5,6 +5,7 @@ import contextlib
 import os
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -90,7 +91,7 @@ async def _begin(house: House) -> None:
     house.outlines = Outlines(record)
     house.verdicts = Verdicts(record, clock)
     house.sharing = Sharing()
-    house.journal.heard.append(lambda session, event, position: screen.heard(house, session, event, position))
+    house.journal.heard.append(partial(screen.heard, house))
     known = set(record.tenants())
     for tenant in await catalogue.tenants.all():
         if tenant.id not in known:

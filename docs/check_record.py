@@ -88,6 +88,9 @@ def check_event(event, seed, texts, devices, session):
     session.update({name: event[name] for name in ("device", "request") if name in event})
     if event["kind"] == "device-enrolled":
         devices[event["device"]] = event["key"]
+    elif event["kind"] == "consent-asked" and seed is not None:
+        words = sha256(seed, *msgspec.msgpack.decode(texts))
+        need(msgspec.msgpack.decode(event["request"])["reason"] == words, "the reason is not the one that was asked with")
     elif event["kind"] == "consent-granted":
         request, answer = session["request"], event["answer"]
         data = b"caisey consent v1\n" + len(request).to_bytes(8, "big") + request + answer

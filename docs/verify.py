@@ -167,8 +167,11 @@ class Session:
             self.started = event
         elif kind == "consent-asked":
             asked = unpack(event["request"])
-            fresh = f"session/{asked['session']}" == self.stream and asked["nonce"] not in self.nonces
-            require(fresh, "the request for consent is for another session, or repeats a nonce")
+            fits = f"session/{asked['session']}" == self.stream and (not seed or asked["reason"] == sha(seed, text))
+            require(
+                fits and asked["nonce"] not in self.nonces,
+                "the request for consent is for another session, has another reason, or repeats a nonce",
+            )
             self.nonces.add(asked["nonce"])
             self.ask = [event["request"], event["expires_at"]]
         elif kind in ANSWERS:

@@ -121,6 +121,14 @@ def nonce_again(rows: list[Row]) -> list[Row]:
     return [*rows[: at + 1], again, *rows[at + 1 :]]
 
 
+def another_reason(rows: list[Row]) -> list[Row]:
+    """Other words beside the request that the device signed, under the same seed."""
+    at = next(i for i, (event, _) in enumerate(rows) if isinstance(event, e.ConsentAsked))
+    said = Said((b"Nothing at all",))
+    said.seed = getattr(rows[at][1], "seed", None)
+    return [*rows[:at], (rows[at][0], said), *rows[at + 1 :]]
+
+
 def second_command(rows: list[Row]) -> list[Row]:
     """A command after the end."""
     command = next(row for row in rows if isinstance(row[0], e.CommandAccepted))
@@ -145,6 +153,7 @@ FORGERIES: dict[str, tuple[Change, str]] = {
     "work after the time": (edit(e.CommandAccepted, at=LONG_AFTER), "The agreed time is over"),
     "for another session": (asked_for_another_session, "another session"),
     "a nonce again": (nonce_again, "repeats a nonce"),
+    "another reason": (another_reason, "reason is not the one that was asked with"),
     "another command": (text(e.CommandAccepted, b"whoami"), "ran another command"),
     "another output": (text(e.OutputReceived, b"all is well\r\n"), "output is not what the device sent"),
     "another exit code": (edit(e.CommandFinished, exit_code=7), "not what the device signed"),

@@ -27,6 +27,7 @@ from caisey_core.record.merkle import consistency_proof, leaf_hash, root_of
 
 F = TypeVar("F")
 NAME = "caisey.test"
+SEED = b"seed of the reason".ljust(32, b".")
 ORIGIN = f"{NAME}/tenant"
 
 
@@ -161,13 +162,14 @@ class Lying:
             await self.news.wait_for(enough)
         return found[count - 1]
 
-    def request(self, session: UUID, **changes: object) -> bytes:
-        """Return a question's bytes."""
+    def question(self, session: UUID, **changes: object) -> f.AskConsent:
+        """Return a question."""
+        reason = str(changes.pop("reason", "The printer does not print"))
         asked = consent.ConsentRequest(
             session=session,
             tenant="Brightwater IT",
             technician="Tom Brandt",
-            reason="The printer does not print",
+            reason=consent.reason_hash(SEED, reason),
             scopes=(Scope.RUN, Scope.FILES),
             asked_at=time.time_ns() // 1000,
             duration_seconds=3600,
@@ -175,13 +177,14 @@ class Lying:
             nonce=secrets.token_bytes(16),
             server=NAME,
         )
-        return msgspec.msgpack.encode(msgspec.structs.replace(asked, **changes))
+        request = msgspec.msgpack.encode(msgspec.structs.replace(asked, **changes))
+        return f.AskConsent(session=session, request=request, reason=reason, seed=SEED)
 
     async def agreed(self, **changes: object) -> UUID:
         """Ask, and let the person agree."""
         session = uuid4()
         before = sum(isinstance(frame, f.Answered) for frame in self.said)
-        await self.say(f.AskConsent(session=session, request=self.request(session, **changes)))
+        await self.say(self.question(session, **changes))
         await self.hear(f.PromptShown, before + 1)
         assert await self.answer(session) == 200
         await self.hear(f.Answered, before + 1)

@@ -95,13 +95,16 @@ class Writing:
             None, said.disclosure,
         )  # fmt: skip
         granted = tuple(consent.Scope(scope) for scope in scopes)
+        asked = words(reason)
         request = pack(
             consent.ConsentRequest(
-                session=self.id, tenant="MSP", technician=t.name, reason=reason, scopes=granted, asked_at=self.at,
+                session=self.id, tenant="MSP", technician=t.name, reason=consent.reason_hash(asked.seed, reason), scopes=granted, asked_at=self.at,
                 duration_seconds=86_400, answer_within_seconds=600, nonce=self.id.bytes, server="caisey.local",
             )
         )  # fmt: skip
-        self._add(e.ConsentAsked(actor=e.SERVER, at=0, request=request, expires_at=self.at + 600 * SECOND))
+        expires_at = self.at + 600 * SECOND
+        event = e.ConsentAsked(actor=e.SERVER, at=0, request=request, reason=asked.contents[0], expires_at=expires_at)
+        self._add(event, None, asked.disclosure)
         self._add(e.PromptShown(actor=self._itself, at=0, frame=0, how="page", device_at=self.at))
         answer = pack(
             consent.ConsentAnswer(

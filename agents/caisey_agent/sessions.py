@@ -381,7 +381,7 @@ class Work:
     def _take(self, frame: f.ToAgent) -> None:
         match frame:
             case f.AskConsent():
-                reason = self.desk.ask(frame.session, frame.request)
+                reason = self.desk.ask(frame)
                 if reason:
                     self.send(f.NotRun(session=frame.session, subject=None, reason=reason))
             case f.Nudge():

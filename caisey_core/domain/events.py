@@ -67,9 +67,10 @@ class SessionRequested(Event, frozen=True, tag="session-requested"):
 
 
 class ConsentAsked(Event, frozen=True, tag="consent-asked"):
-    """The exact bytes that the device shows and signs (caisey_agent.protocol.consent.ConsentRequest)."""
+    """The exact bytes that the device signs (caisey_agent.protocol.consent.ConsentRequest), and the reason that it shows."""
 
     request: bytes
+    reason: Content
     expires_at: int  # server's clock, UTC microseconds: no answer by then is a no
 
 
@@ -153,8 +154,7 @@ class ShellStarted(FromDevice, frozen=True, tag="shell-started"):
 
 
 class ShellEnded(FromDevice, frozen=True, tag="shell-ended"):
-    reason: str
-    salt: bytes = b""
+    reason: Content
 
 
 class CommandAccepted(Event, frozen=True, tag="command-accepted"):
@@ -205,9 +205,8 @@ class NotRun(FromDevice, frozen=True, tag="not-run"):
     """The device did not do it and says why; `lost`: it had begun, its end is not known."""
 
     subject: UUID | None
-    reason: str
+    reason: Content
     lost: bool
-    salt: bytes = b""
 
 
 class TerminalTyped(Event, frozen=True, tag="terminal-typed"):
@@ -245,8 +244,7 @@ class TransferFinished(FromDevice, frozen=True, tag="transfer-finished"):
 
 class TransferFailed(FromDevice, frozen=True, tag="transfer-failed"):
     transfer: UUID
-    reason: str
-    salt: bytes = b""
+    reason: Content
 
 
 class TransferCancelled(Event, frozen=True, tag="transfer-cancelled"):
@@ -641,9 +639,7 @@ AnyEvent = SessionEvent | AuditEvent
 
 # Kinds with words in the clear and nothing else that cannot be guessed: `salt` (16 random bytes) keeps somebody who is only
 # shown the event's leaf hash from trying words until they fit.
-Salted = (
-    ShellStarted | ShellEnded | NotRun | TransferFailed | TransferCancelled | Reassigned | SessionInterrupted | SessionResumed
-)
+Salted = ShellStarted | TransferCancelled | Reassigned | SessionInterrupted | SessionResumed
 
 encode = msgspec.msgpack.Encoder().encode
 _decoder: msgspec.msgpack.Decoder[AnyEvent] = msgspec.msgpack.Decoder(AnyEvent)

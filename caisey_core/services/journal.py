@@ -112,7 +112,7 @@ async def durable(ticket: Ticket | Refused | None) -> Refused | None:
     return None
 
 
-Heard = Callable[[OpenSession, SessionEvent, int], None]
+Heard = Callable[[OpenSession, SessionEvent, int, tuple[bytes, ...]], None]
 
 
 class Journal:
@@ -126,7 +126,7 @@ class Journal:
         self.holds = 0  # how often the record could not be written
         self._stale = False  # what is in memory may not be what is in the record
         self.proposed: list[Callable[[OpenSession], None]] = []  # called for each event that is on its way into the record
-        self.heard: list[Heard] = []  # called for each durable session event with its position
+        self.heard: list[Heard] = []  # called for each durable session event, with its position and its texts
         self.audited: list[Callable[[UUID, AnyEvent], None]] = []
 
     @property
@@ -188,14 +188,17 @@ class Journal:
         for proposed_to in self.proposed:
             proposed_to(session)
         if not isinstance(event, e.OutputReceived | e.TerminalTyped):
-            ticket.durable.add_done_callback(lambda done: self._written(session, event, ticket.first, done))
+            said = disclosure.texts if disclosure is not None else ()
+            ticket.durable.add_done_callback(lambda done: self._written(session, event, ticket.first, said, done))
         return ticket
 
-    def _written(self, session: OpenSession, event: SessionEvent, position: int, done: asyncio.Future[int]) -> None:
+    def _written(
+        self, session: OpenSession, event: SessionEvent, position: int, said: tuple[bytes, ...], done: asyncio.Future[int]
+    ) -> None:
         if done.cancelled() or done.exception() is not None:
             return
         for heard in self.heard:
-            heard(session, event, position)
+            heard(session, event, position, said)
 
     async def load(self, tenant: UUID, session: UUID) -> OpenSession:
         """Read an unsealed session from the record: at start, and after the record was held."""

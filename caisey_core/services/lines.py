@@ -77,13 +77,16 @@ class Lines:
                 yield from _said("command", texts, position)
             case e.CommandFinished():
                 yield from self._end(event.command.hex, "output")
-            case e.ShellEnded() | e.Sealed():
+            case e.ShellEnded():
                 yield from self._end("", "terminal")
-            case e.SessionRequested():
+                yield from _said("note", texts, position)
+            case e.Sealed():
+                yield from self._end("", "terminal")
+            case e.SessionRequested() | e.ConsentAsked():
                 yield from _said("reason", texts, position)
             case e.TransferAccepted():
                 yield from _said("file", texts, position)
-            case e.Nudged() | e.RequestCancelled() | e.Reassigned() | e.SessionCompleted():
+            case e.NotRun() | e.TransferFailed() | e.Nudged() | e.RequestCancelled() | e.Reassigned() | e.SessionCompleted():
                 yield from _said("note", texts, position)
 
     def _output(self, command: UUID | None, data: bytes, position: int) -> Iterator[Line]:

@@ -68,7 +68,7 @@ def sentence(event: e.AnyEvent | e.Unknown) -> str:
             scopes = ", ".join(event.scopes)
             return f"{escape(event.technician_name)} asked for a session on {escape(event.device_name)} ({escape(scopes)}):"
         case e.ConsentAsked():
-            return f"{who} asks the person at the device"
+            return f"{who} asks the person at the device:"
         case e.PromptShown():
             return "The prompt was shown on the device"
         case e.Nudged():
@@ -91,7 +91,7 @@ def sentence(event: e.AnyEvent | e.Unknown) -> str:
         case e.ShellStarted():
             return f"{escape(event.shell)} started as {escape(event.account)}"
         case e.ShellEnded():
-            return f"The shell ended: {escape(event.reason)}"
+            return "The shell ended:"
         case e.CommandAccepted():
             return f"{who} runs:"
         case e.CommandStarted():
@@ -106,7 +106,7 @@ def sentence(event: e.AnyEvent | e.Unknown) -> str:
         case e.CommandInterrupted():
             return f"{who} stopped what was running"
         case e.NotRun():
-            return f"The device did not do it: {escape(event.reason)}"
+            return "The device did not do it:"
         case e.TerminalTyped():
             return f"{who} typed {event.count} bytes" + (", not recorded: the terminal did not echo" if event.hidden else ":")
         case e.TerminalResized():
@@ -115,7 +115,9 @@ def sentence(event: e.AnyEvent | e.Unknown) -> str:
             return f"{who} {'sends a file to' if event.direction == 'upload' else 'fetches a file from'} the device:"
         case e.TransferFinished():
             return f"The file is there, {event.size} bytes, signed by the device (SHA-256 {event.content.hex()})"
-        case e.TransferFailed() | e.TransferCancelled():
+        case e.TransferFailed():
+            return "The transfer failed:"
+        case e.TransferCancelled():
             return f"The transfer ended: {escape(event.reason)}"
         case e.Reassigned():
             return f"{who} gave the session from {escape(event.from_name)} to {escape(event.to_name)}:"

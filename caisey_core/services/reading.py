@@ -265,7 +265,7 @@ def _own_words(event: e.SessionEvent | e.Unknown) -> tuple[str, tuple[str, ...]]
             request = consent.decode_request(event.request)
         except msgspec.DecodeError:
             return said, ()
-        return f"{said}: “{request.reason}” ({request.technician}, {request.tenant})", (request.reason,)
+        return f"{said} ({request.technician}, {request.tenant})", ()
     reason = getattr(event, "reason", None)
     return said, (reason,) if isinstance(reason, str) and reason else ()
 

@@ -9,6 +9,7 @@ from caisey_core.domain import events as e
 from caisey_core.domain.events import SERVER, Actor
 from caisey_core.live.news import News
 from caisey_core.live.roster import RosterDevice
+from caisey_core.record.store import Recorded
 from caisey_core.services import screen, transfers
 from caisey_core.services.house import House, log
 from caisey_core.services.journal import HELD, STAMPED, OpenSession, durable
@@ -42,7 +43,7 @@ async def send_again(house: House, session: OpenSession) -> None:
             link.send(f.EndSession(session=session.id, outcome=state.state.value))
         return
     if state.ask is not None:
-        link.send(f.AskConsent(session=session.id, request=state.ask.request))
+        await _ask_again(house, session, state.ask.request)
     for transfer in state.transfers:
         link.send(f.StillThere(session=session.id, transfer=transfer))
     if state.running:
@@ -55,6 +56,17 @@ async def send_again(house: House, session: OpenSession) -> None:
             if (one := said.get(command)) is not None:
                 name = state.technician_name
                 link.send(f.Run(session=session.id, command=command, line=one.texts[0], technician=name, seed=one.seed))
+
+
+async def _ask_again(house: House, session: OpenSession, request: bytes) -> None:
+    asked: Recorded | None = None
+    async for row in rows_of(house, session.tenant, session.id):
+        event = e.decode(row.event)
+        if isinstance(event, e.ConsentAsked) and event.request == request:
+            asked = row
+    if asked is not None and asked.disclosure is not None:
+        reason, seed = asked.disclosure.texts[0].decode(), asked.disclosure.seed
+        house.live.links.of(session.device).send(f.AskConsent(session=session.id, request=request, reason=reason, seed=seed))
 
 
 def device_went(house: House, device: RosterDevice) -> None:

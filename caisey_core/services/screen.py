@@ -73,9 +73,10 @@ def output(house: House, session: UUID, position: int, command: UUID | None, dat
         house.live.watchers.send(session, output_bytes(position, command, data))
 
 
-def heard(house: House, session: OpenSession, event: e.SessionEvent, position: int) -> None:
+def heard(house: House, session: OpenSession, event: e.SessionEvent, position: int, said: tuple[bytes, ...]) -> None:
     """Tell watchers and lists what is now in the record."""
     watchers = house.live.watchers
+    reason = said[0].decode(errors="replace") if said else ""
     match event:
         case e.CommandAccepted():
             if (card := session.running.get(event.command)) is not None:
@@ -91,13 +92,11 @@ def heard(house: House, session: OpenSession, event: e.SessionEvent, position: i
         case e.NotRun():
             if event.subject is not None and (card := session.running.pop(event.subject, None)) is not None:
                 state: Literal["lost", "not run"] = "lost" if event.lost else "not run"
-                _send(house, session, Command(card=replace(card, state=state, reason=event.reason)))
+                _send(house, session, Command(card=replace(card, state=state, reason=reason)))
             else:
-                _send(house, session, Person(text=event.reason, at=event.at))
+                _send(house, session, Person(text=reason, at=event.at))
         case e.ShellEnded():
-            _send(
-                house, session, Person(text=f"The shell ended: {event.reason}. Variables and directory are gone.", at=event.at)
-            )
+            _send(house, session, Person(text=f"The shell ended: {reason}. Variables and directory are gone.", at=event.at))
         case e.TerminalResized() | e.OutputCut() | e.ShellStarted():
             return
     if watchers.any(session.id):

@@ -4,6 +4,7 @@ import secrets
 from uuid import UUID, uuid4
 
 import msgspec
+from msgspec import Struct
 
 from caisey_agent.protocol import consent
 from caisey_agent.protocol import frames as f
@@ -17,7 +18,7 @@ from caisey_core.record.writer import Ticket
 from caisey_core.services import handover, members, plugins
 from caisey_core.services.cards import card_of, session_of
 from caisey_core.services.house import House
-from caisey_core.services.journal import STAMPED, OpenSession, durable, words
+from caisey_core.services.journal import STAMPED, OpenSession, Words, durable, words
 from caisey_core.services.outcomes import NOT_FOUND, bad_input, device_of, open_session_of
 from caisey_core.services.views import SessionCard
 
@@ -38,23 +39,31 @@ def may_work(member: Member, session: OpenSession) -> Refused | None:
     )
 
 
-def _consent_request(
+class _Question(Struct, frozen=True):
+    """A question on its way into the record, and to the device."""
+
+    frame: f.AskConsent
+    said: Words
+
+
+def _question(
     house: House, member: Member, session: UUID, reason: str, scopes: tuple[consent.Scope, ...], duration_seconds: int
-) -> bytes:
-    return msgspec.msgpack.encode(
-        consent.ConsentRequest(
-            session=session,
-            tenant=member.tenant_name,
-            technician=member.name,
-            reason=reason,
-            scopes=scopes,
-            asked_at=house.clock.now(),
-            duration_seconds=duration_seconds,
-            answer_within_seconds=house.config.answer_within_seconds,
-            nonce=secrets.token_bytes(16),
-            server=house.config.deployment,
-        )
+) -> _Question:
+    said = words(reason)
+    request = consent.ConsentRequest(
+        session=session,
+        tenant=member.tenant_name,
+        technician=member.name,
+        reason=consent.reason_hash(said.seed, reason),
+        scopes=scopes,
+        asked_at=house.clock.now(),
+        duration_seconds=duration_seconds,
+        answer_within_seconds=house.config.answer_within_seconds,
+        nonce=secrets.token_bytes(16),
+        server=house.config.deployment,
     )
+    frame = f.AskConsent(session=session, request=msgspec.msgpack.encode(request), reason=reason, seed=said.seed)
+    return _Question(frame, said)
 
 
 def _checked(
@@ -106,7 +115,6 @@ async def request(
     reason, wanted, seconds = checked
     identity = uuid4()
     said = words(reason)
-    asked = _consent_request(house, member, identity, reason, wanted, seconds)
     session = house.journal.begin(member.tenant, identity, reason)
     begun = house.journal.propose(
         session,
@@ -132,18 +140,26 @@ async def request(
         house.journal.close(session)
         return begun
     found.session = identity
-    if (refused := await durable(_ask(house, member, session, asked))) is not None:
+    question = _question(house, member, identity, reason, wanted, seconds)
+    if (refused := await durable(_ask(house, member, session, question))) is not None:
         return refused
     await house.journal.audit(
         member.tenant, e.SessionOpened(actor=member.actor, at=STAMPED, session=identity, device=found.id, technician=member.id)
     )
-    house.live.links.of(found.id).send(f.AskConsent(session=identity, request=asked))
+    house.live.links.of(found.id).send(question.frame)
     return card_of(house, session)
 
 
-def _ask(house: House, member: Member, session: OpenSession, asked: bytes) -> Ticket | Refused | None:
-    expires_at = house.clock.now() + house.config.answer_within_seconds * 1_000_000
-    return house.journal.propose(session, e.ConsentAsked(actor=member.actor, at=STAMPED, request=asked, expires_at=expires_at))
+def _ask(house: House, member: Member, session: OpenSession, question: _Question) -> Ticket | Refused | None:
+    said = question.said
+    asked = e.ConsentAsked(
+        actor=member.actor,
+        at=STAMPED,
+        request=question.frame.request,
+        reason=said.contents[0],
+        expires_at=house.clock.now() + house.config.answer_within_seconds * 1_000_000,
+    )
+    return house.journal.propose(session, asked, said.disclosure)
 
 
 async def ask_more(
@@ -162,10 +178,10 @@ async def ask_more(
     if isinstance(checked, Refused):
         return checked
     reason, wanted, seconds = checked
-    asked = _consent_request(house, member, session, reason, wanted, seconds)
-    if (refused := await durable(_ask(house, member, opened, asked))) is not None:
+    question = _question(house, member, session, reason, wanted, seconds)
+    if (refused := await durable(_ask(house, member, opened, question))) is not None:
         return refused
-    house.live.links.of(opened.device).send(f.AskConsent(session=session, request=asked))
+    house.live.links.of(opened.device).send(question.frame)
     return card_of(house, opened)
 
 

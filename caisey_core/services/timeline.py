@@ -101,7 +101,7 @@ class Timeline:
                 )
             case e.ConsentAsked():
                 if len(self.entries) > 1:
-                    self._add(row, event, "consent", "asked", f"{event.actor.name} asked again, for more")
+                    self._add(row, event, "consent", "asked", f"{event.actor.name} asked again, for more", said[0])
             case e.PromptShown():
                 self._add(row, event, "consent", "shown", "The prompt was shown on the device")
             case e.Nudged():
@@ -147,10 +147,10 @@ class Timeline:
                 self._add(row, event, "commands", "interrupted", f"{event.actor.name} stopped what was running")
             case e.NotRun():
                 if event.subject is not None and event.subject in self.commands:
-                    self._change(event.subject, state="lost" if event.lost else "not run", reason=event.reason)
+                    self._change(event.subject, state="lost" if event.lost else "not run", reason=said[0])
                 elif event.subject is not None and event.subject in self.transfers:
-                    self._move(event.subject, state="failed", reason=event.reason)
-                self._add(row, event, "state", "not run", f"The device did not do it: {event.reason}")
+                    self._move(event.subject, state="failed", reason=said[0])
+                self._add(row, event, "state", "not run", f"The device did not do it: {said[0]}")
             case e.TerminalTyped():
                 self._person(event.actor.name, "technician", event.at)
                 self._typed(
@@ -175,7 +175,7 @@ class Timeline:
             case e.TransferFinished():
                 self._move(event.transfer, state="finished", size=event.size, done=event.size, content=event.content.hex())
             case e.TransferFailed():
-                self._move(event.transfer, state="failed", reason=event.reason)
+                self._move(event.transfer, state="failed", reason=said[0])
             case e.TransferCancelled():
                 self._move(event.transfer, state="cancelled", reason=event.reason)
             case e.Reassigned():
@@ -185,7 +185,7 @@ class Timeline:
             case e.ShellStarted():
                 self._add(row, event, "state", "shell", f"{event.shell} started as {event.account}")
             case e.ShellEnded():
-                self._add(row, event, "state", "shell ended", f"The shell ended: {event.reason}")
+                self._add(row, event, "state", "shell ended", f"The shell ended: {said[0]}")
             case e.SessionInterrupted():
                 self._add(row, event, "state", "interrupted", f"Interrupted: {event.reason}")
             case e.SessionResumed():

@@ -20,6 +20,7 @@ from caisey_core.services.journal import HELD, STAMPED, OpenSession, words
 
 Receipt = receipt.CommandReceipt | receipt.TransferReceipt
 
+LONGEST_REASON = 500  # characters of a device's own words
 LONGEST_LATER = 24 * 3600  # seconds that an answer may be put off
 
 
@@ -84,7 +85,7 @@ def numbered(house: House, device: RosterDevice, number: int, frame: f.ToServer)
     if isinstance(outcome, Ticket):
         if isinstance(frame, f.Output):
             screen.output(house, session.id, outcome.first, frame.command, frame.data)
-        _aftermath(house, session, event)
+        _aftermath(house, session, frame, event)
 
 
 def _session(house: House, device: RosterDevice, session: UUID) -> OpenSession | None:
@@ -93,17 +94,17 @@ def _session(house: House, device: RosterDevice, session: UUID) -> OpenSession |
     return found if found is not None and found.device == device.id else None
 
 
-def _aftermath(house: House, session: OpenSession, event: e.SessionEvent) -> None:
-    match event:
-        case e.TransferFinished():
-            house.transfers.finished(session.id, event.transfer, event.content)
-        case e.TransferFailed():
-            house.transfers.failed(session.id, event.transfer, event.reason)
-        case e.NotRun():
-            if event.subject is not None:
-                house.transfers.failed(session.id, event.subject, event.reason)
-        case e.ConsentDenied() | e.ConsentWithdrawn():
-            house.transfers.end_of(session.id)
+def _aftermath(house: House, session: OpenSession, frame: f.ToServer, event: e.SessionEvent) -> None:
+    match frame:
+        case f.TransferEnded():
+            assert isinstance(event, e.TransferFinished)
+            house.transfers.finished(session.id, frame.transfer, event.content)
+        case f.TransferFailed():
+            house.transfers.failed(session.id, frame.transfer, frame.reason[:LONGEST_REASON])
+        case f.NotRun(subject=UUID() as subject):
+            house.transfers.failed(session.id, subject, frame.reason[:LONGEST_REASON])
+    if isinstance(event, e.ConsentDenied | e.ConsentWithdrawn):
+        house.transfers.end_of(session.id)
 
 
 def _event(
@@ -121,7 +122,8 @@ def _event(
         case f.ShellStarted():
             return e.ShellStarted(actor=actor, at=STAMPED, frame=number, shell=frame.shell, account=frame.account), None
         case f.ShellEnded():
-            return e.ShellEnded(actor=actor, at=STAMPED, frame=number, reason=frame.reason[:500]), None
+            said = words(frame.reason[:LONGEST_REASON])
+            return e.ShellEnded(actor=actor, at=STAMPED, frame=number, reason=said.contents[0]), said.disclosure
         case f.Started():
             return e.CommandStarted(actor=actor, at=STAMPED, frame=number, command=frame.command, device_at=frame.at), None
         case f.Output():
@@ -135,15 +137,17 @@ def _event(
         case f.Finished():
             return _finished(session, device, actor, number, frame)
         case f.NotRun():
+            said = words(frame.reason[:LONGEST_REASON])
             return e.NotRun(
-                actor=actor, at=STAMPED, frame=number, subject=frame.subject, reason=frame.reason[:500], lost=frame.lost
-            ), None
+                actor=actor, at=STAMPED, frame=number, subject=frame.subject, reason=said.contents[0], lost=frame.lost
+            ), said.disclosure
         case f.TransferEnded():
             return _transferred(session, device, actor, number, frame), None
         case f.TransferFailed():
+            said = words(frame.reason[:LONGEST_REASON])
             return e.TransferFailed(
-                actor=actor, at=STAMPED, frame=number, transfer=frame.transfer, reason=frame.reason[:500]
-            ), None
+                actor=actor, at=STAMPED, frame=number, transfer=frame.transfer, reason=said.contents[0]
+            ), said.disclosure
     raise Distrusted(f"The device sent {type(frame).__name__}, which does not belong here.")
 
 

@@ -167,7 +167,7 @@ class SessionCheck:
                 if f"session/{event.session}" != self._stream:
                     raise self._broken("this event is of another session")
             case e.ConsentAsked():
-                self._asked(event)
+                self._asked(event, text, seed)
             case e.ConsentGranted():
                 self._granted(event)
             case e.ConsentDenied() | e.ConsentPostponed():
@@ -228,7 +228,7 @@ class SessionCheck:
             raise self._broken("the audit log does not say that this device enrolled")
         return key
 
-    def _asked(self, event: e.ConsentAsked) -> None:
+    def _asked(self, event: e.ConsentAsked, text: bytes | None, seed: bytes | None) -> None:
         try:
             request = consent.decode_request(event.request)
         except msgspec.DecodeError as error:
@@ -238,6 +238,8 @@ class SessionCheck:
         if request.nonce in self._devices.nonces:
             raise self._broken("the request for consent repeats a nonce")
         self._devices.nonces.add(request.nonce)
+        if (reason := _digest(seed, text)) is not None and reason != request.reason:
+            raise self._broken("the reason is not the one that was asked with")
 
     def _answer(self, data: bytes, signature: bytes, decision: str) -> consent.ConsentAnswer:
         ask = self.state.ask

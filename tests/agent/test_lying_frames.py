@@ -4,6 +4,7 @@ from uuid import uuid4
 
 import pytest
 from lying import Lying
+from msgspec.structs import replace
 
 from caisey_agent.protocol import frames as f
 
@@ -25,6 +26,6 @@ async def test_the_agent_comes_back(lying: Lying, rubbish: bytes) -> None:
 @pytest.mark.parametrize("request_", [b"\x81\xa7session\xa2\xff\xfe", NESTED, b""])
 async def test_a_question_that_does_not_decode(lying: Lying, request_: bytes) -> None:
     """It is answered in words and asks nobody."""
-    await lying.say(f.AskConsent(session=uuid4(), request=request_))
+    await lying.say(replace(lying.question(uuid4()), request=request_))
     assert "does not decode" in (await lying.hear(f.NotRun)).reason
     assert not [frame for frame in lying.said if isinstance(frame, f.PromptShown)]

@@ -52,7 +52,7 @@ async def test_nothing_without_consent(lying: Lying, tmp_path: Path) -> None:
 async def test_nothing_while_the_person_is_being_asked(lying: Lying, tmp_path: Path) -> None:
     """Asking is not yet an answer."""
     session, mark = uuid4(), tmp_path / "mark"
-    await lying.say(f.AskConsent(session=session, request=lying.request(session)))
+    await lying.say(lying.question(session))
     await lying.hear(f.PromptShown)
     await refused(lying, run(session, f"touch {mark}"), "Nobody at this device agreed")
     assert await lying.answer(session, "denied") == 200
@@ -87,7 +87,7 @@ async def test_only_the_agreed_scope(lying: Lying, tmp_path: Path) -> None:
 async def test_no_more_than_the_device_ever_accepts(lying: Lying) -> None:
     """Administrator rights were not switched on at this device; whatever is asked, they are not granted."""
     session = uuid4()
-    await lying.say(f.AskConsent(session=session, request=lying.request(session, scopes=(Scope.RUN, Scope.ADMIN))))
+    await lying.say(lying.question(session, scopes=(Scope.RUN, Scope.ADMIN)))
     await lying.hear(f.PromptShown)
     await lying.answer(session)
     said = await lying.hear(f.Answered)
@@ -136,30 +136,32 @@ async def test_nothing_after_the_person_stopped_it(lying: Lying, tmp_path: Path)
 async def test_a_question_is_asked_once(lying: Lying) -> None:
     """A recorded question that is sent again after its answer asks nobody and opens nothing."""
     session = uuid4()
-    request = lying.request(session)
-    await lying.say(f.AskConsent(session=session, request=request))
+    question = lying.question(session)
+    await lying.say(question)
     await lying.hear(f.PromptShown)
     await lying.answer(session, "denied")
     await lying.hear(f.Answered)
-    await lying.say(f.AskConsent(session=session, request=request))
+    await lying.say(question)
     await lying.hear(f.NotRun)
     other = uuid4()
-    nonce = consent.decode_request(request).nonce
-    await refused(lying, f.AskConsent(session=other, request=lying.request(other, nonce=nonce)), "asked before", 2)
+    nonce = consent.decode_request(question.request).nonce
+    await refused(lying, lying.question(other, nonce=nonce), "asked before", 2)
     assert str(other) not in await lying.shown()
 
 
-@pytest.mark.parametrize("lie", ["another session", "another server", "no request", "a short nonce"])
+@pytest.mark.parametrize("lie", ["another session", "another server", "no request", "a short nonce", "another reason"])
 async def test_a_question_must_be_for_this_device(lying: Lying, lie: str) -> None:
     """What does not fit is not shown to anybody."""
     session = uuid4()
-    request = {
-        "another session": lying.request(uuid4()),
-        "another server": lying.request(session, server="evil.example"),
-        "no request": b"\xc1" * 30,
-        "a short nonce": lying.request(session, nonce=b"1"),
+    honest = lying.question(session)
+    question = {
+        "another session": replace(lying.question(uuid4()), session=session),
+        "another server": lying.question(session, server="evil.example"),
+        "no request": replace(honest, request=b"\xc1" * 30),
+        "a short nonce": lying.question(session, nonce=b"1"),
+        "another reason": replace(honest, reason="Nothing at all"),
     }[lie]
-    await lying.say(f.AskConsent(session=session, request=request))
+    await lying.say(question)
     await lying.hear(f.NotRun)
     assert not any(isinstance(frame, f.PromptShown) for frame in lying.said)
 
@@ -315,7 +317,7 @@ async def test_the_page_is_for_the_person_alone(lying: Lying) -> None:
     import httpx2
 
     session = uuid4()
-    await lying.say(f.AskConsent(session=session, request=lying.request(session)))
+    await lying.say(lying.question(session))
     await lying.hear(f.PromptShown)
     root = lying.page.rsplit("/", 2)[0]
     data = {"session": str(session), "decision": "granted", "minutes": "60"}

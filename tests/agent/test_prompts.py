@@ -61,7 +61,7 @@ def decision(answered: f.Answered) -> consent.ConsentAnswer:
 async def ask(lying: Lying, **changes: object) -> UUID:
     """Ask for a session."""
     session = uuid4()
-    await lying.say(f.AskConsent(session=session, request=lying.request(session, **changes)))
+    await lying.say(lying.question(session, **changes))
     return session
 
 

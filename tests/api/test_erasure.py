@@ -37,7 +37,7 @@ sys.exit(main())
 def finished(caisey: Caisey, device: str = "HD-FRONTDESK") -> str:
     """A session with the mark in every kind of text, finished and sealed."""
     tom = caisey.people["tom"]
-    wanted = {"reason": "The printer does not print", "scopes": ("run", "files"), "duration_minutes": 60}
+    wanted = {"reason": f"{MARK} does not print", "scopes": ("run", "files"), "duration_minutes": 60}
     session = str(tom.post(f"/devices/{caisey.devices[device].id}/sessions", wanted)["id"])
     assert caisey.devices[device].asked() == session
     assert caisey.devices[device].answer(session) == 200
@@ -47,10 +47,18 @@ def finished(caisey: Caisey, device: str = "HD-FRONTDESK") -> str:
     tom.call("POST", f"/sessions/{session}/files?path={path}&replace=true", content=f"file {MARK}".encode())
     until(lambda: Path(path).exists(), "the file")
     Path(path).unlink()
+    refused = tom.post(f"/sessions/{session}/files/download", {"path": f"{path}.gone"})["id"]
+    until(lambda: MARK in said_of(caisey, session, refused), "the device's own words")
     body = {"resolution": "fixed", "notes": f"Found {MARK}.", "checked": f"{MARK} works."}
     tom.post(f"/sessions/{session}/complete", body)
     until(lambda: tom.get(f"/sessions/{session}/card")["sealed"], "the seal")
     return session
+
+
+def said_of(caisey: Caisey, session: str, transfer: str) -> str:
+    """Return why the device did not send a file."""
+    found = caisey.people["tom"].get(f"/sessions/{session}")["entries"]
+    return str([entry["transfer"]["reason"] for entry in found if (entry["transfer"] or {}).get("id") == transfer])
 
 
 def places(caisey: Caisey) -> list[str]:

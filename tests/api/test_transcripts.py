@@ -123,20 +123,34 @@ def test_a_withheld_command_cannot_be_guessed(acme: Company, session: str) -> No
     holds(shown.bundle)
 
 
-def test_words_inside_an_event(acme: Company, session: str) -> None:
-    """The reason is in the bytes that the device signed: the reviewer is told, and only the whole event can go."""
+def test_the_reason_goes_and_the_consent_stays(acme: Company, session: str) -> None:
+    """The device signed only the reason's hash: the words go, wherever they stand, and what it agreed to can still be proven."""
     review = begin(acme, session).keep_marks()
     review.withhold(review.line("Sally Brown")["id"])
     (leak,) = review.save()["leaks"]
-    assert leak["whole"]
-    assert "Sally Brown cannot print" in leak["said"]
-    assert "consent before the work" in leak["loss"]
-    refused = review.publish(status=(422,))
-    assert "can still be read elsewhere" in refused["detail"]
-    review.withhold(str(leak["event"])).save()
-    shown = served(review.publish()["link"])
+    assert not leak["whole"]
+    assert "can still be read elsewhere" in review.publish(status=(422,))["detail"]
+    review.follow()
+    shown = served(review.keep_marks().publish_saved()["link"])
     assert b"Sally Brown" not in shown.everything
     assert b"Sally Brown".hex().encode() not in shown.everything
+    assert "The device signed the consent" in holds(shown.bundle)
+    assert "cannot be seen here" not in holds(shown.bundle)
+
+
+def test_words_inside_an_event(acme: Company) -> None:
+    """Who agreed is in the bytes that the device signed: the reviewer is told, and only the whole event can go."""
+    made = acme.active("DESK")
+    ran(acme, acme.raw["DESK"], made, "who", b"somebody tty1\n")
+    finish(acme, made)
+    review = begin(acme, made).keep_marks().part("somebody tty1", "somebody")
+    leaks = [leak for leak in review.save()["leaks"] if leak["loss"]]
+    assert all(leak["whole"] for leak in leaks)
+    assert any("consent before the work" in leak["loss"] for leak in leaks)
+    assert "can still be read elsewhere" in review.publish(status=(422,))["detail"]
+    review.follow()
+    shown = served(review.keep_marks().publish_saved()["link"])
+    assert b"somebody" not in shown.everything
     assert "consent before the work cannot be seen here" in holds(shown.bundle)
 
 

@@ -30,7 +30,7 @@ class Linked:
         assert isinstance(self._frame(), f.Prove)
         socket.send(f.encode(f.Welcome(epoch="bench", received=0, server_time=0)))
         self.session = uuid4()
-        self._say(f.AskConsent(session=self.session, request=msgspec.msgpack.encode(_request(self.session))))
+        self._say(_question(self.session))
         self._hear(f.PromptShown)
         address = page.read_text()
         origin = "/".join(address.split("/")[:3])
@@ -67,12 +67,13 @@ class Linked:
             seen += frame.data
 
 
-def _request(session: UUID) -> consent.ConsentRequest:
-    return consent.ConsentRequest(
+def _question(session: UUID) -> f.AskConsent:
+    reason, seed = "The printer does not print", secrets.token_bytes(32)
+    request = consent.ConsentRequest(
         session=session,
         tenant="Brightwater IT",
         technician="Tom Brandt",
-        reason="The printer does not print",
+        reason=consent.reason_hash(seed, reason),
         scopes=(Scope.RUN,),
         asked_at=time.time_ns() // 1000,
         duration_seconds=3600,
@@ -80,6 +81,7 @@ def _request(session: UUID) -> consent.ConsentRequest:
         nonce=secrets.token_bytes(16),
         server=NAME,
     )
+    return f.AskConsent(session=session, request=msgspec.msgpack.encode(request), reason=reason, seed=seed)
 
 
 @contextlib.contextmanager

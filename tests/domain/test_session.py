@@ -91,7 +91,9 @@ class Proposals(RuleBasedStateMachine):
     @rule(wait=seconds)
     def ask(self, wait: int) -> None:
         """Somebody asks for consent."""
-        self.propose(e.ConsentAsked(actor=ACTOR, at=self.now, request=b"request", expires_at=self.now + wait * SECOND))
+        self.propose(
+            e.ConsentAsked(actor=ACTOR, at=self.now, request=b"request", reason=e.NOTHING, expires_at=self.now + wait * SECOND)
+        )
 
     @rule()
     def show(self) -> None:
@@ -268,6 +270,6 @@ def test_an_end_is_told_once() -> None:
         signature=b"",
     )
     accepted = e.CommandAccepted(actor=ACTOR, at=at, command=command, line=TEXT)
-    lost = e.NotRun(actor=device, at=at, frame=2, subject=command, reason="It was begun before.", lost=True)
+    lost = e.NotRun(actor=device, at=at, frame=2, subject=command, reason=TEXT, lost=True)
     assert decide(fold([requested(at), accepted]), lost) == (lost,)
     assert decide(fold([requested(at), accepted, finished]), lost) == ()

@@ -72,7 +72,7 @@ def test_what_a_terminal_hides_is_shown() -> None:
 def test_words_inside_signed_statements() -> None:
     """They are found however deep: these are in bytes inside an event."""
     inner = e.encode(e.SessionResumed(actor=DEVICE, at=1, reason="the inner words", salt=secrets.token_bytes(16)))
-    event = e.ConsentAsked(actor=DEVICE, at=1, request=inner, expires_at=2)
+    event = e.ConsentAsked(actor=DEVICE, at=1, request=inner, reason=e.NOTHING, expires_at=2)
     assert {"the inner words", "DESK", "device"} <= words_in(e.encode(event))
     assert "consent-asked" not in words_in(e.encode(event))
 

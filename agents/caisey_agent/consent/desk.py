@@ -75,8 +75,9 @@ class Desk:
 
     # --- questions ---------------------------------------------------------------------------------------------------
 
-    def ask(self, session: UUID, data: bytes) -> str:
+    def ask(self, question: f.AskConsent) -> str:
         """Take a question; returns why it cannot be asked, or nothing."""
+        session, data = question.session, question.request
         page = self._ledger.page(session)
         if page.asked is not None and page.asked.request == data:
             return ""  # the server asks again what it asked before: after a restart it cannot know
@@ -89,11 +90,15 @@ class Desk:
             return "The question does not decode."
         if request.session != session or request.server != self._config.server:
             return "The question is for another session or from another server."
+        if request.reason != consent.reason_hash(question.seed, question.reason):
+            return "The reason is not the one that would be signed."
         if page.over:
             return "This session is over on this device."
         if not self._ledger.use_nonce(request.nonce):
             return "This question was asked before."
-        self._ledger.change(session, asked=Asked(request=data, until=Until.after(request.answer_within_seconds)))
+        self._ledger.change(
+            session, asked=Asked(request=data, reason=question.reason, until=Until.after(request.answer_within_seconds))
+        )
         if self._config.unattended_scopes and set(request.scopes) <= set(self._config.unattended_scopes):
             self.answer(session, "granted", tuple(request.scopes), request.duration_seconds, how="policy")
             return ""
@@ -184,7 +189,7 @@ class Desk:
                 scopes=granted,
                 until=Until.after(seconds),
                 technician=request.technician,
-                reason=request.reason,
+                reason=asked.reason,
             )
             self._ledger.change(session, asked=None, agreed=agreed)
             self.doing.setdefault(session, Doing()).technician = request.technician

@@ -38,7 +38,7 @@ class Dialog:
         lines = [
             words["asks"].format(technician=request.technician, tenant=request.tenant),
             *([f"{words['message']}: {asked.message}"] if asked.message else []),
-            f"{words['why']}: {request.reason}",
+            f"{words['why']}: {asked.reason}",
             *(f"• {words[scope.value]}" for scope in request.scopes),
             words["minutes"].format(n=request.duration_seconds // 60),
         ]

@@ -71,6 +71,7 @@ class Asked(Struct, frozen=True, kw_only=True):
     """A prompt without its answer."""
 
     request: bytes
+    reason: str
     until: Until  # no answer by then is a no
     again: Until | None = None  # put off until then
     message: str = ""  # the dispatcher's nudge

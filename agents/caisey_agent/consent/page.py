@@ -108,7 +108,7 @@ class View:
         headline = self._say("asks", technician=request.technician, tenant=request.tenant)
         return (
             f'<article aria-live="polite">{self._who(request.technician, headline)}{message}'
-            f"<h2>{self._say('why')}</h2><p>{html.escape(request.reason)}</p>"
+            f"<h2>{self._say('why')}</h2><p>{html.escape(asked.reason)}</p>"
             f"<h2>{self._say('may')}</h2>{self._scopes(request.scopes)}"
             f'<form action="answer" method="post"><input type="hidden" name="session" value="{request.session}">'
             f'<h2><label for="time-{request.session}">{self._say("how_long")}</label></h2>'

@@ -34,7 +34,7 @@ class TerminalPrompt:
                 continue
             self._shown.add(mark)
             print("\n" + ENGLISH["asks"].format(technician=_plain(request.technician), tenant=_plain(request.tenant)))
-            print(f"  {ENGLISH['why']}: {_plain(request.reason)}")
+            print(f"  {ENGLISH['why']}: {_plain(asked.reason)}")
             for scope in request.scopes:
                 print(f"  - {ENGLISH[scope.value]}")
             print(f"  {ENGLISH['how_long']}: {ENGLISH['minutes'].format(n=request.duration_seconds // 60)}")

@@ -3,6 +3,7 @@
 These fields are on disk for ever: add, never rename. The exact bytes are stored and verified; nothing is re-encoded.
 """
 
+import hashlib
 from enum import StrEnum
 from typing import Literal
 from uuid import UUID
@@ -26,19 +27,24 @@ class Scope(StrEnum):
 
 
 class ConsentRequest(Struct, frozen=True, kw_only=True, tag="consent-request", tag_field="type"):
-    """What the person at the device is shown, word for word."""
+    """What the person at the device is shown, word for word. The reason comes beside it, so that it can be withheld or erased."""
 
     version: int = 1
     session: UUID
     tenant: str  # the MSP's name
     technician: str  # name as shown
-    reason: str
+    reason: bytes  # `reason_hash` of the words
     scopes: tuple[Scope, ...]
     asked_at: int  # server's clock, UTC microseconds
     duration_seconds: int  # from the moment of the answer
     answer_within_seconds: int  # no answer by then is a no
     nonce: bytes  # 16 bytes, single use
     server: str  # the server's name, as the device knows it
+
+
+def reason_hash(seed: bytes, reason: str) -> bytes:
+    """Return what a request has of its reason: SHA-256(seed ‖ UTF-8); the seed is that of the disclosure of `consent-asked`."""
+    return hashlib.sha256(seed + reason.encode()).digest()
 
 
 Decision = Literal["granted", "denied", "later"]

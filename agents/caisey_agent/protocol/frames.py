@@ -106,10 +106,15 @@ class Ack(Frame, frozen=True, tag="ack"):
 
 
 class AskConsent(Frame, frozen=True, tag="ask"):
-    """Show the prompt. `request` is a ConsentRequest's exact bytes; a second one for a session asks for more."""
+    """Show the prompt. `request` is a ConsentRequest's exact bytes; a second one for a session asks for more.
+
+    The request has the hash of `reason` under `seed`.
+    """
 
     session: UUID
     request: bytes
+    reason: str
+    seed: bytes
 
 
 class Nudge(Frame, frozen=True, tag="nudge"):

@@ -521,6 +521,7 @@ class Session {
         if (request.type !== "consent-request" || `session/${request.session}` !== this.stream) throw new Error("the request for consent is for another session");
         if (this.nonces.has(hex(request.nonce))) throw new Error("the request for consent repeats a nonce");
         this.nonces.add(hex(request.nonce));
+        if (text && seed && !same(await sha256(seed, text), request.reason)) throw new Error("the reason is not the one that was asked with");
         break;
       }
       case "consent-granted": {
