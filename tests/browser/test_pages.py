@@ -89,7 +89,9 @@ def test_pages_of_members(busy: Caisey, person: Person, look: str) -> None:
     for name, (who, address) in pages(busy).items():
         page = opened.get(who) or person(busy.people[who].sign_in, **LOOKS[look])
         opened[who] = page
-        page.goto(busy.url + address)
+        answer = page.goto(busy.url + address)
+        assert answer is not None
+        assert answer.status == (404 if name == "nothing" else 200), f"{name} is another page"
         if name == "session":
             page.locator("#truth-line").get_by_text("Active until").wait_for()
         look_at(page, name, look)
@@ -104,6 +106,8 @@ def test_pages_of_everybody_else(busy: Caisey, person: Person, look: str) -> Non
     look_at(page, "verify", look)
     for name, device in (("consent", "HD-XRAY"), ("consent-active", "HD-FRONTDESK"), ("consent-idle", "NW-WAREHOUSE-1")):
         page.goto(busy.devices[device].consent_page)
+        assert page.locator('form[action="answer"]').count() == (name == "consent")
+        assert page.locator('form[action="stop"]').count() == (name == "consent-active")
         look_at(page, name, look)
 
 
