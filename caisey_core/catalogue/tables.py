@@ -48,6 +48,8 @@ class BrowserSessionTable(Table, tablename="browser_session"):
     last_used_at = BigInt()
     idle_until = BigInt()
     expires_at = BigInt()
+    provider_session = Varchar(length=None)
+    sign_out_hint = Bytea(null=True, default=None)
 
 
 class ApiTokenTable(Table, tablename="api_token"):
@@ -68,6 +70,25 @@ class SignInLinkTable(Table, tablename="sign_in_link"):
     expires_at = BigInt()
     reusable = Boolean()
     used_at = BigInt(null=True, default=None)
+
+
+class SignInAttemptTable(Table, tablename="sign_in_attempt"):
+    id = UUID(primary_key=True)
+    tenant = UUID()
+    plugin = Varchar()
+    handle_hash = Bytea()
+    browser_hash = Bytea()
+    sealed = Bytea()
+    expires_at = BigInt()
+
+
+class MemberWayTable(Table, tablename="member_way"):
+    id = UUID(primary_key=True)
+    tenant = UUID()
+    member = UUID()
+    plugin = Varchar()
+    subject = Varchar(length=None)
+    created_at = BigInt()
 
 
 class InstallerTable(Table, tablename="installer"):
@@ -254,6 +275,8 @@ ALL = (
     BrowserSessionTable,
     ApiTokenTable,
     SignInLinkTable,
+    SignInAttemptTable,
+    MemberWayTable,
     InstallerTable,
     DeviceTable,
     AssignmentTable,

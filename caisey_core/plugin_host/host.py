@@ -16,7 +16,7 @@ from caisey_core.catalogue.plugin_store import Enabled, PluginStore
 from caisey_core.plugin_host.context import SystemClock, decode_settings, make_context
 from caisey_core.plugin_host.discovery import KINDS, Installed, discover
 from caisey_core.plugin_host.runner import Failed, NoAnswer, Runner
-from caisey_hookspecs import Clock, CoreEvent, PluginInfo, Rejected, Unavailable
+from caisey_hookspecs import Clock, CoreEvent, PluginInfo, Rejected, TenantObject, Unavailable
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger("caisey.plugins")
 T = TypeVar("T")
@@ -85,6 +85,19 @@ class PluginHost:
         """Return a plugin's title, or its name where it cannot be used."""
         usable = self._usable.get(plugin)
         return usable.info.title if usable is not None else plugin
+
+    def first_kind(self, plugin: str) -> type[TenantObject]:
+        """Return the class of the object that answers requests from outside. Raises PluginFault for a plugin that cannot be used."""
+        usable = self._usable.get(plugin)
+        if usable is None:
+            raise PluginFault(f"The plugin {plugin} is not installed, or is broken.")
+        made: type[TenantObject] = KINDS[usable.info.kinds[0]].makes
+        return made
+
+    async def is_enabled(self, tenant: UUID, plugin: str) -> bool:
+        """Say whether a tenant uses this plugin."""
+        usable = self._usable.get(plugin)
+        return usable is not None and _is_on(usable.info, await self._chosen(tenant))
 
     async def enabled(self, tenant: UUID, kind: str) -> list[str]:
         """Return the tenant's plugins of a kind: what was enabled, and built-ins that need no settings."""
