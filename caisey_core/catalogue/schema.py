@@ -96,4 +96,14 @@ CREATE TABLE share_file (id UUID PRIMARY KEY, tenant UUID NOT NULL, share UUID N
   part BIGINT NOT NULL, data BLOB NOT NULL);
 CREATE UNIQUE INDEX share_file_part ON share_file (tenant, share, name, part)
 """,
+    """
+ALTER TABLE tenant ADD COLUMN suspended_at BIGINT;
+ALTER TABLE tenant ADD COLUMN suspended_reason VARCHAR NOT NULL DEFAULT '';
+ALTER TABLE tenant ADD COLUMN changes BIGINT NOT NULL DEFAULT 0;
+ALTER TABLE member ADD COLUMN narrowed BOOLEAN NOT NULL DEFAULT FALSE;
+ALTER TABLE member ADD COLUMN managed_by VARCHAR NOT NULL DEFAULT '';
+UPDATE member SET narrowed = TRUE WHERE EXISTS (SELECT 1 FROM member_client WHERE member_client.member = member.id);
+CREATE INDEX browser_session_member ON browser_session (tenant, member);
+CREATE INDEX api_token_member ON api_token (tenant, member)
+""",
 )
