@@ -1,6 +1,8 @@
 """Runs plugins for tenants: one object for each plugin and tenant, every call limited, checked and counted."""
 
 import asyncio
+import contextlib
+import random
 import time
 from collections import defaultdict
 from collections.abc import Callable, Coroutine
@@ -10,12 +12,17 @@ from uuid import UUID
 
 import msgspec
 import structlog
-from msgspec import Struct
 
 from caisey_core.catalogue.plugin_store import Enabled, PluginStore
+from caisey_core.plugin_host.answers import checked
 from caisey_core.plugin_host.context import SystemClock, decode_settings, make_context
 from caisey_core.plugin_host.discovery import KINDS, Installed, discover
-from caisey_core.plugin_host.runner import Failed, NoAnswer, Runner
+from caisey_core.plugin_host.failures import Failure, Misfit, SettingsMisfit, failure_of
+from caisey_core.plugin_host.health import Health, Pulse
+from caisey_core.plugin_host.http import PluginHttp
+from caisey_core.plugin_host.masking import Mask, PluginLog, secrets_in
+from caisey_core.plugin_host.reach import hosts_of
+from caisey_core.plugin_host.runner import Runner
 from caisey_hookspecs import Clock, CoreEvent, PluginInfo, Rejected, Unavailable
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger("caisey.plugins")
@@ -24,37 +31,27 @@ R = TypeVar("R")
 
 QUICK_SECONDS: Final = 1.0  # for making an object, and for hearing an event
 FAREWELL_SECONDS: Final = 2.0  # for all plugins' threads to end when the server stops
+RETRY_PAUSES: Final = (0.2, 0.8)  # seconds between the tries of a call that only reads
 
 
 class PluginFault(Exception):
     """A plugin did what no plugin may: raised, hung, or gave a wrong answer. The words are for an admin."""
 
 
-class _Misfit(Exception):
-    """An answer that is not what the contract says."""
-
-
-@dataclass
-class Health:
-    """How a plugin does for one tenant since the server started."""
-
-    calls: int = 0
-    failures: int = 0
-    hangs: int = 0  # calls in a row without an answer
-    last_error: str = ""
-    last_seconds: float = 0.0  # duration of the last call that was answered
-
-
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class _Usable:
     info: PluginInfo
     hooks: Any  # pluggy's relay of this plugin
     runner: Runner
 
 
-@dataclass(frozen=True)
-class _Kept:
-    made: Any  # a tenant's object
+@dataclass(frozen=True, slots=True)
+class _Made:
+    """A tenant's object and what was made with it."""
+
+    found: Any
+    http: PluginHttp
+    mask: Mask
     generation: int  # of the plugin's thread on which it was made
 
 
@@ -76,10 +73,12 @@ class PluginHost:
             for name, one in self.installed.items()
             if one.info is not None and one.hooks is not None
         }
-        self._kept: dict[tuple[UUID, str, str], _Kept] = {}
-        self._making: defaultdict[tuple[UUID, str, str], asyncio.Lock] = defaultdict(asyncio.Lock)
+        self._kept: dict[tuple[UUID, str, str], _Made] = {}
+        self._making: dict[tuple[UUID, str, str], asyncio.Task[_Made | Failure]] = {}
         self._enabled: dict[UUID, dict[str, Enabled]] = {}
-        self._health: defaultdict[tuple[UUID, str], Health] = defaultdict(Health)
+        self._pulses: defaultdict[tuple[UUID, str], Pulse] = defaultdict(Pulse)
+
+    # --- what a tenant chose ---
 
     def title(self, plugin: str) -> str:
         """Return a plugin's title, or its name where it cannot be used."""
@@ -91,17 +90,26 @@ class PluginHost:
         chosen = await self._chosen(tenant)
         return [name for name, usable in self._usable.items() if kind in usable.info.kinds and _is_on(usable.info, chosen)]
 
+    async def vanished(self, tenant: UUID) -> list[str]:
+        """Return what the tenant enabled and cannot use any more: not installed now, or broken. Its settings are kept."""
+        return sorted(name for name in await self._chosen(tenant) if name not in self._usable)
+
     async def _chosen(self, tenant: UUID) -> dict[str, Enabled]:
         if tenant not in self._enabled:
-            rows = await self._tables.enabled(tenant)
-            self._enabled[tenant] = {row.plugin: row for row in rows}
+            self._enabled[tenant] = {row.plugin: row for row in await self._tables.enabled(tenant)}
         return self._enabled[tenant]
 
     def changed(self, tenant: UUID, plugin: str) -> None:
         """Forget a plugin's objects and the tenant's choice: settings changed, or it was enabled or disabled."""
         self._enabled.pop(tenant, None)
+        self._pulses[tenant, plugin].renewed()
         for key in [key for key in self._kept if key[:2] == (tenant, plugin)]:
-            del self._kept[key]
+            self._let_go(plugin, self._kept.pop(key))
+
+    def _let_go(self, plugin: str, made: _Made) -> None:
+        self._usable[plugin].runner.soon(made.http.close)
+
+    # --- calls ---
 
     @overload
     async def call(
@@ -113,6 +121,8 @@ class PluginHost:
         limit_seconds: float,
         *,
         expect: type[R],
+        reads: bool = False,
+        from_outside: bool = False,
     ) -> R: ...
     @overload
     async def call(
@@ -124,6 +134,8 @@ class PluginHost:
         limit_seconds: float,
         *,
         expect: tuple[type, ...],
+        reads: bool = False,
+        from_outside: bool = False,
     ) -> R: ...
     async def call(
         self,
@@ -134,12 +146,19 @@ class PluginHost:
         limit_seconds: float,
         *,
         expect: type[R] | tuple[type, ...],
+        reads: bool = False,
+        from_outside: bool = False,
     ) -> R:
         """Call a method of a tenant's plugin object on the plugin's own thread, within a time limit.
 
-        `kind` is the class of the contract (Identity, Shell, Notifier), `expect` the type or types of a right answer; a
-        Struct's fields are checked too. Raises Unavailable and Rejected as the plugin raised them, PluginFault for everything
-        else that a plugin may not do, and where the plugin is not installed, not usable or not enabled for the tenant.
+        `kind` is the class of the contract (Identity, Shell, Notifier), `expect` the type or types of a right answer, which is
+        checked field by field and by its size. With `reads` the caller says that a repetition does no harm: a call that found
+        the vendor away is tried up to three times within the limit. With `from_outside` a stranger chose what the plugin has to
+        look at: its failure is counted, and never makes the plugin rest.
+
+        Raises Rejected as the plugin raised it; Unavailable as the plugin raised it, or while the plugin rests after failures;
+        PluginFault for everything else that a plugin may not do, and where the plugin is not installed, not usable, not enabled
+        for the tenant, or does not take its settings.
         """
         usable = self._usable.get(plugin)
         if usable is None:
@@ -148,116 +167,174 @@ class PluginHost:
         if not _is_on(usable.info, chosen):
             raise PluginFault(f"The plugin {plugin} is not enabled.")
         expected = expect if isinstance(expect, tuple) else (expect,)
+        end = time.monotonic() + limit_seconds
 
-        async def work() -> Any:
-            return await self._answer(found, method, expected)
-
-        with _Counted(self._health[tenant, plugin], plugin):
-            found = await self._object(tenant, usable, kind, chosen)
-            answer: R = await usable.runner.call(work, limit_seconds, (Unavailable, Rejected, _Misfit))
-        return answer
-
-    @staticmethod
-    async def _answer(found: T, method: Callable[[T], Coroutine[Any, Any, R]], expected: tuple[type, ...]) -> Any:
-        """Await the method's answer and check it; on the plugin's thread, so that a huge one costs the core nothing."""
-        answer = await method(found)
-        wanted = next((one for one in expected if isinstance(answer, one)), None)
-        if wanted is None:
-            raise _Misfit(f"gave {type(answer).__name__} as an answer")
-        if not isinstance(answer, Struct):
-            return answer
-        try:
-            return msgspec.convert(msgspec.to_builtins(answer), wanted)
-        except (msgspec.ValidationError, TypeError, ValueError) as error:
-            raise _Misfit(f"gave a {wanted.__name__} that does not fit the contract ({error})") from error
-
-    async def _object(self, tenant: UUID, usable: _Usable, kind: type[T], chosen: dict[str, Enabled]) -> T:
-        name, runner = usable.info.name, usable.runner
-        key = (tenant, name, kind.__name__)
-        async with self._making[key]:
-            kept = self._kept.get(key)
-            if kept is not None and kept.generation == runner.ready():
-                made: T = kept.made
+        async def once() -> Any:
+            made = await self._object(tenant, usable, kind, chosen)
+            if isinstance(made, Failure):
                 return made
-            row = chosen.get(name) or Enabled(plugin=name, settings=None)
-            core = asyncio.get_running_loop()
-            factory = next(getattr(usable.hooks, known.hook) for known in KINDS.values() if known.makes is kind)
 
-            async def make() -> T:
-                # on the plugin's thread from here: also its Settings and its hosts_from are foreign code
-                try:
-                    settings = decode_settings(usable.info, row.settings)
-                except msgspec.MsgspecError as error:
-                    raise _Misfit(f"cannot use its settings ({error}); an admin has to enter them again") from error
-                private = row.allow_private
-                context = make_context(usable.info, settings, tenant, self._tables, core, self._clock, allow_private=private)
-                found = factory(context=context)
-                if not isinstance(found, kind):
-                    raise _Misfit(f"made {type(found).__name__}, which is no {kind.__name__}")
-                return found
+            async def work() -> Any:
+                return checked(await method(made.found), expected)
 
-            made = await runner.call(make, QUICK_SECONDS, (Rejected, _Misfit))
-            if self._enabled.get(tenant) is chosen:  # else settings changed meanwhile: use it this once
-                self._kept[key] = _Kept(made, runner.generation)
-            return made
+            answer = await usable.runner.call(work, max(end - time.monotonic(), 0.0))
+            return _masked(answer, made.mask) if isinstance(answer, Failure) else answer
+
+        async def tried() -> Any:
+            for pause in RETRY_PAUSES if reads else ():
+                answer = await once()
+                if not isinstance(answer, Failure) or answer.kind != "unavailable":
+                    return answer
+                wait = max(pause * random.uniform(0.5, 1.5), answer.retry_after_seconds or 0.0)  # noqa: S311  no secret
+                if time.monotonic() + wait >= end:
+                    return answer
+                await asyncio.sleep(wait)
+            return await once()
+
+        found: R = await self._counted(tenant, usable, tried, steady=from_outside)
+        return found
+
+    async def _counted(
+        self, tenant: UUID, usable: _Usable, work: Callable[[], Coroutine[Any, Any, Any]], *, steady: bool = False
+    ) -> Any:
+        """Do it unless the plugin rests here, count it, and raise in the caller's terms what failed. Steady: never rests for it."""
+        name, pulse, began = usable.info.name, self._pulses[tenant, usable.info.name], time.monotonic()
+        if pulse.off:
+            raise PluginFault(pulse.off)
+        if wait := pulse.breaker.enter(began):
+            raise Unavailable(pulse.resting_words(wait), wait)
+        pulse.calls += 1
+        try:
+            answer = await work()
+        except BaseException:  # the core's own task was cancelled, or its database failed
+            pulse.breaker.left()
+            raise
+        if not isinstance(answer, Failure):
+            pulse.worked(time.monotonic() - began)
+            return answer
+        failure, now = answer, time.monotonic()
+        if failure.kind == "rejected":  # it answers: a person has to change something
+            pulse.breaker.worked()
+        elif steady:
+            pulse.breaker.left()
+        else:
+            pulse.breaker.failed(now, failure.retry_after_seconds)
+        match failure.kind:
+            case "unavailable" | "rejected":
+                words = failure.words
+            case "settings":
+                words = pulse.off = (
+                    f"The plugin {name} cannot use its settings ({failure.words}). They are kept; an admin has to enter them again."
+                )
+            case "failed":
+                words = f"The plugin {name} failed ({failure.words})."
+            case _:
+                words = f"The plugin {name} {failure.words}."
+        pulse.failed(words, self._clock.now())
+        if failure.kind == "unavailable":
+            raise Unavailable(words, failure.retry_after_seconds)
+        if failure.kind == "rejected":
+            raise Rejected(words)
+        log.error("a plugin failed", plugin=name, tenant=str(tenant), words=words, trace=failure.trace)
+        raise PluginFault(words)
+
+    async def _object(self, tenant: UUID, usable: _Usable, kind: type[Any], chosen: dict[str, Enabled]) -> _Made | Failure:
+        """Return the tenant's object. Whoever comes while it is made waits for the same one."""
+        key = (tenant, usable.info.name, kind.__name__)
+        kept = self._kept.get(key)
+        if kept is not None and kept.generation == usable.runner.generation:
+            return kept
+        if key not in self._making:
+            making = self._making[key] = asyncio.create_task(self._make(tenant, usable, kind, chosen.get(usable.info.name)))
+            making.add_done_callback(lambda _: self._making.pop(key))
+        made = await asyncio.shield(self._making[key])
+        if isinstance(made, _Made) and self._enabled.get(tenant) is chosen:  # else settings changed meanwhile: use it this once
+            self._kept[key] = made
+        return made
+
+    async def _make(self, tenant: UUID, usable: _Usable, kind: type[Any], row: Enabled | None) -> _Made | Failure:
+        info, core, generation = usable.info, asyncio.get_running_loop(), usable.runner.generation
+        row = row or Enabled(plugin=info.name, settings=None)
+        factory = next(getattr(usable.hooks, known.hook) for known in KINDS.values() if known.makes is kind)
+        secrets: list[str] = []
+
+        async def make() -> _Made:
+            # on the plugin's thread from here: also its Settings and its hosts_from are foreign code
+            try:
+                settings = decode_settings(info, row.settings, secrets)
+                entered = info.hosts_from(settings) if info.hosts_from is not None else ()
+                http = PluginHttp(hosts_of(info.hosts, entered), allow_private=row.allow_private)
+            except Exception as error:
+                raise SettingsMisfit(failure_of(error).words) from error
+            mask = Mask(secrets_in(settings))
+            own_log = PluginLog(info.name, str(tenant), mask)
+            context = make_context(info, settings, tenant, self._tables, core, self._clock, http, own_log)
+            found = factory(context=context)
+            if not isinstance(found, kind):
+                raise Misfit(f"made {type(found).__name__}, which is no {kind.__name__}")
+            return _Made(found, http, mask, generation)
+
+        made = await usable.runner.call(make, QUICK_SECONDS)
+        return _masked(made, Mask(secrets)) if isinstance(made, Failure) else made
+
+    # --- all of them ---
 
     async def tell(self, event: CoreEvent) -> None:
-        """Tell the tenant's plugins what happened, one after the other; call it once the event is durable.
+        """Tell the tenant's plugins what happened; call it once the event is durable.
 
         What they raise is counted and ignored, what they take too long over is left behind.
         """
         tenant = UUID(event.tenant)
         chosen = await self._chosen(tenant)
-        for name, usable in self._usable.items():
-            if not _is_on(usable.info, chosen) or not usable.hooks.caisey_event.get_hookimpls():
-                continue
 
-            async def hear(usable: _Usable = usable) -> None:
+        async def hear(usable: _Usable) -> None:
+            async def work() -> None:
                 usable.hooks.caisey_event(event=event)
 
-            try:
-                with _Counted(self._health[tenant, name], name):
-                    await usable.runner.call(hear, QUICK_SECONDS, (Unavailable, Rejected))
-            except (Unavailable, Rejected, PluginFault):
-                continue
+            with contextlib.suppress(Unavailable, Rejected, PluginFault):
+                await self._counted(tenant, usable, lambda: usable.runner.call(work, QUICK_SECONDS))
+
+        listening = [
+            one for one in self._usable.values() if one.hooks.caisey_event.get_hookimpls() and _is_on(one.info, chosen)
+        ]
+        await asyncio.gather(*map(hear, listening))
+
+    def watch(self) -> None:
+        """Replace the threads that give no sign of life, and report it. Call it once a second."""
+        for name, usable in self._usable.items():
+            if where := usable.runner.watch():
+                words = f"The plugin {name} held up its thread and got a new one. It hangs in {where}."
+                log.error("a plugin's thread does not answer and is replaced", plugin=name, where=where)
+                for (_, plugin), pulse in self._pulses.items():
+                    if plugin == name and pulse.calls:
+                        pulse.troubled(words, self._clock.now())
 
     def health(self, tenant: UUID, plugin: str) -> Health:
         """Return how a plugin does for a tenant."""
-        return self._health[tenant, plugin]
+        usable = self._usable.get(plugin)
+        hangs = usable.runner.generation if usable is not None else 0
+        pulse = self._pulses.get((tenant, plugin))
+        return pulse.look(time.monotonic(), hangs) if pulse is not None else Health(hangs=hangs)
+
+    def called(self) -> list[tuple[UUID, str]]:
+        """Return the pairs of tenant and plugin that have a health."""
+        return [pair for pair, pulse in self._pulses.items() if pulse.calls]
 
     async def close(self) -> None:
         """Stop all plugins' threads; one that hangs is left behind."""
-        await asyncio.gather(*(usable.runner.close(FAREWELL_SECONDS) for usable in self._usable.values()))
+        ends = [usable.runner.stop() for usable in self._usable.values()]
+        late = time.monotonic() + FAREWELL_SECONDS
+
+        def wait() -> None:
+            for end in ends:
+                end(max(late - time.monotonic(), 0.0))
+
+        await asyncio.to_thread(wait)
 
 
 def _is_on(info: PluginInfo, chosen: dict[str, Enabled]) -> bool:
     return info.enabled_by_default or info.name in chosen
 
 
-class _Counted:
-    """Counts one call in a plugin's health, and turns what no plugin may do into PluginFault."""
-
-    def __init__(self, health: Health, plugin: str) -> None:
-        self._health, self._plugin = health, plugin
-
-    def __enter__(self) -> None:
-        self._health.calls += 1
-        self._began = time.monotonic()
-
-    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
-        health = self._health
-        if error is None:
-            health.hangs, health.last_seconds = 0, time.monotonic() - self._began
-            return
-        if not isinstance(error, Exception):
-            return  # the core's own task was cancelled
-        health.failures += 1
-        health.hangs = health.hangs + 1 if isinstance(error, NoAnswer) else 0
-        if isinstance(error, Unavailable | Rejected):
-            health.last_error = str(error)
-            return
-        words = f"failed ({error})" if isinstance(error, Failed) else str(error)
-        if isinstance(error, Failed | NoAnswer | _Misfit):
-            health.last_error = f"The plugin {self._plugin} {words}."
-            log.error("a plugin failed", plugin=self._plugin, words=words, exc_info=error)
-            raise PluginFault(health.last_error) from error
+def _masked(failure: Failure, mask: Mask) -> Failure:
+    return msgspec.structs.replace(failure, words=mask(failure.words), trace=mask(failure.trace))
