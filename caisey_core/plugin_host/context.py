@@ -11,7 +11,8 @@ import msgspec
 from msgspec import Struct
 
 from caisey_core.catalogue.plugin_store import PluginStore
-from caisey_hookspecs import Change, Clock, Context, Entry, HttpAnswer, PluginInfo, Rejected, Secret
+from caisey_core.plugin_host.settings import concealed
+from caisey_hookspecs import Change, Clock, Context, Entry, HttpAnswer, PluginInfo, Rejected
 
 LONGEST_KEY: Final = 200  # characters
 LARGEST_VALUE: Final = 64 * 1024  # bytes
@@ -79,15 +80,9 @@ async def _report(change: Change) -> None:
     logging.getLogger("caisey.plugins").info("reported: %s %s", change.subject, change.reference)
 
 
-def _secret(wanted: type[Any], value: Any) -> Any:
-    if wanted is Secret and isinstance(value, str):
-        return Secret(value)
-    raise msgspec.ValidationError(f"Expected {wanted.__name__}")
-
-
 def decode_settings(info: PluginInfo, stored: bytes | None) -> Struct:
     """Return what a tenant's admin entered (JSON), or the defaults. Raises msgspec.ValidationError if it does not fit."""
-    return msgspec.json.decode(b"{}" if stored is None else stored, type=info.settings, dec_hook=_secret)
+    return msgspec.json.decode(b"{}" if stored is None else stored, type=info.settings, dec_hook=concealed)
 
 
 def make_context(
