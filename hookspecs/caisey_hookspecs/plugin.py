@@ -125,9 +125,17 @@ class Clock(Protocol):
 
 
 class Change(Struct, frozen=True):
-    """News from outside for the core: what changed and the vendor's id of it."""
+    """News from outside for the core: what changed and the vendor's id of it.
 
-    subject: str  # "member-removed", "ticket-changed" …
+    | `subject` | `reference` | what the core does |
+    | --- | --- | --- |
+    | "session-ended" | `Identified.provider_session` or `Identified.subject` | ends those sign-ins that this plugin made, at once |
+    | "member-removed" | `Identified.subject` | ends the member's sign-ins; deactivates who has no other way to sign in |
+
+    News about who or what the core does not know is no error: an event may come twice, late, or before the first sign-in.
+    """
+
+    subject: str  # "session-ended", "member-removed", "ticket-changed" …
     reference: str
 
 
@@ -159,14 +167,49 @@ class Check(Struct, frozen=True):
 
 
 class IncomingRequest(Struct, frozen=True, kw_only=True):
-    """A request from outside for this plugin: a sign-in callback or a vendor's webhook. The core checked size and rate."""
+    """A request from outside for this plugin: a sign-in callback or a vendor's webhook.
+
+    It came to /t/{tenant}/plugins/{plugin}/{path} by GET or POST. The core checked size (256 KiB) and rate, and nothing else:
+    whoever knows the address can send anything. Browsers' cookies are not in it.
+    """
 
     method: str
     path: str  # what follows /t/{tenant}/plugins/{plugin}/
-    query: tuple[tuple[str, str], ...] = ()
+    query: tuple[tuple[str, str], ...] = ()  # decoded, in the order of the address; a name may come more than once
     headers: tuple[tuple[str, str], ...] = ()  # names in lower case
-    body: bytes = b""
+    body: bytes = b""  # exactly as it was sent: signatures are over these bytes
     address: str = ""  # the client's address
+
+
+class IncomingAnswer(Struct, frozen=True, kw_only=True):
+    """What to answer: a status from 200 to 599 but no redirect, and 64 KiB of body at most. It is never shown as a page."""
+
+    status: int = 200
+    content_type: str = "text/plain; charset=utf-8"
+    body: bytes = b""
+
+
+class TenantObject:
+    """What the objects of all kinds have in common. Each lives from the moment that a tenant enables the plugin until a
+    setting changes, and runs on the plugin's own thread and loop."""
+
+    async def check(self) -> Check:
+        """Try the settings, within 10 seconds: an admin pressed *Test connection*, or is about to save."""
+        return Check(True, "Nothing to set.")
+
+    async def incoming(self, request: IncomingRequest) -> IncomingAnswer:
+        """Answer a request from outside, within 5 seconds; only the object of the plugin's first kind is asked.
+
+        Judge the sender first (signature, token), in constant time. Answer once the news is durable (`context.report`,
+        `context.store`), do what takes long later. What is raised becomes 503, so that the sender tries again.
+
+            async def incoming(self, request: IncomingRequest) -> IncomingAnswer:
+                if request.path != "webhook" or not self._is_signed(request):
+                    return IncomingAnswer(status=404)
+                await self._context.report(Change("ticket-changed", ticket_of(request.body)))
+                return IncomingAnswer(status=204)
+        """
+        return IncomingAnswer(status=404)
 
 
 class CoreEvent(Struct, frozen=True, kw_only=True):
