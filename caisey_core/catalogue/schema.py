@@ -96,4 +96,12 @@ CREATE TABLE share_file (id UUID PRIMARY KEY, tenant UUID NOT NULL, share UUID N
   part BIGINT NOT NULL, data BLOB NOT NULL);
 CREATE UNIQUE INDEX share_file_part ON share_file (tenant, share, name, part)
 """,
+    """
+ALTER TABLE plugin_enabled ADD COLUMN enabled BOOLEAN NOT NULL DEFAULT TRUE;
+ALTER TABLE plugin_enabled ADD COLUMN allow_private BOOLEAN NOT NULL DEFAULT FALSE;
+ALTER TABLE plugin_enabled ADD COLUMN version BIGINT NOT NULL DEFAULT 1;
+CREATE TABLE plugin_default (id UUID PRIMARY KEY, tenant UUID NOT NULL, kind VARCHAR NOT NULL, plugin VARCHAR NOT NULL);
+CREATE UNIQUE INDEX plugin_default_kind ON plugin_default (tenant, kind);
+CREATE TABLE plugin_change (id UUID PRIMARY KEY, tenant UUID NOT NULL UNIQUE, version BIGINT NOT NULL, sealed_key BLOB)
+""",
 )

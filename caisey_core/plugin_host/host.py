@@ -5,23 +5,28 @@ import time
 from collections import defaultdict
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Final, TypeVar, overload
 from uuid import UUID
 
 import msgspec
 import structlog
 from msgspec import Struct
+from msgspec.structs import replace
 
-from caisey_core.catalogue.plugin_store import Enabled, PluginStore
+from caisey_core.catalogue.outcomes import CatalogueUnavailable
+from caisey_core.catalogue.plugin_store import PluginStore
+from caisey_core.plugin_host.choices import Choices, Opened, TenantChoices
 from caisey_core.plugin_host.context import SystemClock, decode_settings, make_context
 from caisey_core.plugin_host.discovery import KINDS, Installed, discover
 from caisey_core.plugin_host.runner import Failed, NoAnswer, Runner
-from caisey_hookspecs import Clock, CoreEvent, PluginInfo, Rejected, Unavailable
+from caisey_hookspecs import Check, Clock, CoreEvent, PluginInfo, Rejected, Unavailable
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger("caisey.plugins")
 T = TypeVar("T")
 R = TypeVar("R")
 
+CHECK_SECONDS: Final = 10.0  # for trying settings
 QUICK_SECONDS: Final = 1.0  # for making an object, and for hearing an event
 FAREWELL_SECONDS: Final = 2.0  # for all plugins' threads to end when the server stops
 
@@ -50,6 +55,14 @@ class _Usable:
     info: PluginInfo
     hooks: Any  # pluggy's relay of this plugin
     runner: Runner
+    needs_settings: bool
+
+    def is_on(self, chosen: TenantChoices) -> bool:
+        """Say whether a tenant uses it: enabled there with settings that can be read, or a built-in that needs none."""
+        row = chosen.plugins.get(self.info.name)
+        if row is None:
+            return self.info.enabled_by_default and not self.needs_settings
+        return row.enabled and not row.trouble
 
 
 @dataclass(frozen=True)
@@ -64,21 +77,23 @@ class PluginHost:
     `installed` has all entry points by name, the second of two equal names under "name (distribution)".
     """
 
-    def __init__(self, tables: PluginStore, clock: Clock | None = None, installed: list[Installed] | None = None) -> None:
-        self._tables = tables
+    def __init__(
+        self, tables: PluginStore, choices: Choices, clock: Clock | None = None, installed: list[Installed] | None = None
+    ) -> None:
+        self._tables, self.choices = tables, choices
         self._clock = clock or SystemClock()
         self.installed: dict[str, Installed] = {}
         for one in discover() if installed is None else installed:
             taken = one.entry_point in self.installed
             self.installed[f"{one.entry_point} ({one.distribution})" if taken else one.entry_point] = one
         self._usable = {
-            name: _Usable(one.info, one.hooks, Runner(name))
+            name: _Usable(one.info, one.hooks, Runner(name), one.needs_settings)
             for name, one in self.installed.items()
             if one.info is not None and one.hooks is not None
         }
         self._kept: dict[tuple[UUID, str, str], _Kept] = {}
         self._making: defaultdict[tuple[UUID, str, str], asyncio.Lock] = defaultdict(asyncio.Lock)
-        self._enabled: dict[UUID, dict[str, Enabled]] = {}
+        self._enabled: dict[UUID, TenantChoices] = {}
         self._health: defaultdict[tuple[UUID, str], Health] = defaultdict(Health)
 
     def title(self, plugin: str) -> str:
@@ -87,21 +102,96 @@ class PluginHost:
         return usable.info.title if usable is not None else plugin
 
     async def enabled(self, tenant: UUID, kind: str) -> list[str]:
-        """Return the tenant's plugins of a kind: what was enabled, and built-ins that need no settings."""
-        chosen = await self._chosen(tenant)
-        return [name for name, usable in self._usable.items() if kind in usable.info.kinds and _is_on(usable.info, chosen)]
+        """Return the tenant's plugins of a kind, its default first: what was enabled, and built-ins that need no settings."""
+        chosen = await self.chosen(tenant)
+        found = [name for name, usable in self._usable.items() if kind in usable.info.kinds and usable.is_on(chosen)]
+        return sorted(found, key=lambda name: name != chosen.defaults.get(kind))
 
-    async def _chosen(self, tenant: UUID) -> dict[str, Enabled]:
+    async def is_on(self, tenant: UUID, plugin: str) -> bool:
+        """Say whether a tenant uses a plugin now."""
+        usable = self._usable.get(plugin)
+        return usable is not None and usable.is_on(await self.chosen(tenant))
+
+    async def chosen(self, tenant: UUID) -> TenantChoices:
+        """Return what a tenant chose, as this server knows it."""
         if tenant not in self._enabled:
-            rows = await self._tables.enabled(tenant)
-            self._enabled[tenant] = {row.plugin: row for row in rows}
+            self._enabled[tenant] = await self._load(tenant)
         return self._enabled[tenant]
 
-    def changed(self, tenant: UUID, plugin: str) -> None:
-        """Forget a plugin's objects and the tenant's choice: settings changed, or it was enabled or disabled."""
-        self._enabled.pop(tenant, None)
-        for key in [key for key in self._kept if key[:2] == (tenant, plugin)]:
-            del self._kept[key]
+    async def _load(self, tenant: UUID) -> TenantChoices:
+        found = await self.choices.of(tenant)
+        plugins = await asyncio.gather(*(self._tried(choice) for choice in found.plugins.values()))
+        return replace(found, plugins={choice.plugin: choice for choice in plugins})
+
+    async def _tried(self, choice: Opened) -> Opened:
+        """Say of a choice whether its settings still fit the plugin that is installed now."""
+        usable = self._usable.get(choice.plugin)
+        if usable is None or choice.trouble:
+            return choice
+
+        async def decode() -> str:
+            try:
+                decode_settings(usable.info, choice.settings)
+            except msgspec.MsgspecError as error:
+                return str(error)
+            return ""
+
+        try:
+            said = await usable.runner.call(decode, QUICK_SECONDS, ())
+        except (NoAnswer, Failed):
+            return choice  # the next call tells
+        return replace(choice, trouble=f"What is stored does not fit this version of the plugin: {said}.") if said else choice
+
+    async def changed(self, tenant: UUID) -> None:
+        """Take up what a tenant's admin changed, here or at another server: objects with other settings are made anew."""
+        before = self._enabled.get(tenant)
+        after = self._enabled[tenant] = await self._load(tenant)
+        for key in [key for key in self._kept if key[0] == tenant]:
+            if before is None or before.plugins.get(key[1]) != after.plugins.get(key[1]):
+                del self._kept[key]
+
+    async def refresh(self) -> None:
+        """Look for changes that another server of this database made; call it once a second."""
+        try:
+            versions = await self.choices.versions()
+            for tenant, chosen in list(self._enabled.items()):
+                if versions.get(tenant, 0) != chosen.version:
+                    await self.changed(tenant)
+        except CatalogueUnavailable:
+            return  # whoever waits for the database is told by the page that they wanted
+
+    async def run(self, plugin: str, work: Callable[[], R]) -> R:
+        """Run a piece of a plugin's own code that ends at once, on its thread. Raises PluginFault."""
+        usable = self._usable[plugin]
+
+        async def there() -> R:
+            return work()
+
+        try:
+            return await usable.runner.call(there, QUICK_SECONDS, ())
+        except (NoAnswer, Failed) as error:
+            raise PluginFault(f"The plugin {plugin} {_words(error)}.") from error
+
+    async def check(self, tenant: UUID, plugin: str, settings: bytes, *, allow_private: bool) -> Check:
+        """Try settings (JSON, secrets in clear) that are not stored, with objects that live for this only.
+
+        Raises Unavailable and Rejected as the plugin raised them, PluginFault for everything else. Of a plugin of several kinds
+        the first answer that is not good counts.
+        """
+        usable = self._usable[plugin]
+        choice = Opened(plugin, settings=settings, allow_private=allow_private)
+        said = ""
+        try:
+            for kind in usable.info.kinds:
+                made = await self._make(tenant, usable, KINDS[kind].makes, choice)
+                ask = partial(self._answer, made, _check, (Check,))
+                answer: Check = await usable.runner.call(ask, CHECK_SECONDS, (Unavailable, Rejected, _Misfit))
+                if not answer.ok:
+                    return answer
+                said = said or answer.message
+        except (NoAnswer, Failed, _Misfit) as error:
+            raise PluginFault(f"The plugin {plugin} {_words(error)}.") from error
+        return Check(True, said)
 
     @overload
     async def call(
@@ -144,8 +234,8 @@ class PluginHost:
         usable = self._usable.get(plugin)
         if usable is None:
             raise PluginFault(f"The plugin {plugin} is not installed, or is broken.")
-        chosen = await self._chosen(tenant)
-        if not _is_on(usable.info, chosen):
+        chosen = await self.chosen(tenant)
+        if not usable.is_on(chosen):
             raise PluginFault(f"The plugin {plugin} is not enabled.")
         expected = expect if isinstance(expect, tuple) else (expect,)
 
@@ -171,7 +261,7 @@ class PluginHost:
         except (msgspec.ValidationError, TypeError, ValueError) as error:
             raise _Misfit(f"gave a {wanted.__name__} that does not fit the contract ({error})") from error
 
-    async def _object(self, tenant: UUID, usable: _Usable, kind: type[T], chosen: dict[str, Enabled]) -> T:
+    async def _object(self, tenant: UUID, usable: _Usable, kind: type[T], chosen: TenantChoices) -> T:
         name, runner = usable.info.name, usable.runner
         key = (tenant, name, kind.__name__)
         async with self._making[key]:
@@ -179,27 +269,29 @@ class PluginHost:
             if kept is not None and kept.generation == runner.ready():
                 made: T = kept.made
                 return made
-            row = chosen.get(name) or Enabled(plugin=name, settings=None)
-            core = asyncio.get_running_loop()
-            factory = next(getattr(usable.hooks, known.hook) for known in KINDS.values() if known.makes is kind)
-
-            async def make() -> T:
-                # on the plugin's thread from here: also its Settings and its hosts_from are foreign code
-                try:
-                    settings = decode_settings(usable.info, row.settings)
-                except msgspec.MsgspecError as error:
-                    raise _Misfit(f"cannot use its settings ({error}); an admin has to enter them again") from error
-                private = row.allow_private
-                context = make_context(usable.info, settings, tenant, self._tables, core, self._clock, allow_private=private)
-                found = factory(context=context)
-                if not isinstance(found, kind):
-                    raise _Misfit(f"made {type(found).__name__}, which is no {kind.__name__}")
-                return found
-
-            made = await runner.call(make, QUICK_SECONDS, (Rejected, _Misfit))
+            made = await self._make(tenant, usable, kind, chosen.plugins.get(name) or Opened(name))
             if self._enabled.get(tenant) is chosen:  # else settings changed meanwhile: use it this once
                 self._kept[key] = _Kept(made, runner.generation)
             return made
+
+    async def _make(self, tenant: UUID, usable: _Usable, kind: type[T], choice: Opened) -> T:
+        core = asyncio.get_running_loop()
+        factory = next(getattr(usable.hooks, known.hook) for known in KINDS.values() if known.makes is kind)
+
+        async def make() -> T:
+            # on the plugin's thread from here: also its Settings and its hosts_from are foreign code
+            try:
+                settings = decode_settings(usable.info, choice.settings)
+            except msgspec.MsgspecError as error:
+                raise _Misfit(f"cannot use its settings ({error}); an admin has to enter them again") from error
+            private = choice.allow_private
+            context = make_context(usable.info, settings, tenant, self._tables, core, self._clock, allow_private=private)
+            found = factory(context=context)
+            if not isinstance(found, kind):
+                raise _Misfit(f"made {type(found).__name__}, which is no {kind.__name__}")
+            return found
+
+        return await usable.runner.call(make, QUICK_SECONDS, (Rejected, _Misfit))
 
     async def tell(self, event: CoreEvent) -> None:
         """Tell the tenant's plugins what happened, one after the other; call it once the event is durable.
@@ -207,9 +299,9 @@ class PluginHost:
         What they raise is counted and ignored, what they take too long over is left behind.
         """
         tenant = UUID(event.tenant)
-        chosen = await self._chosen(tenant)
+        chosen = await self.chosen(tenant)
         for name, usable in self._usable.items():
-            if not _is_on(usable.info, chosen) or not usable.hooks.caisey_event.get_hookimpls():
+            if not usable.is_on(chosen) or not usable.hooks.caisey_event.get_hookimpls():
                 continue
 
             async def hear(usable: _Usable = usable) -> None:
@@ -230,8 +322,13 @@ class PluginHost:
         await asyncio.gather(*(usable.runner.close(FAREWELL_SECONDS) for usable in self._usable.values()))
 
 
-def _is_on(info: PluginInfo, chosen: dict[str, Enabled]) -> bool:
-    return info.enabled_by_default or info.name in chosen
+def _words(error: Exception) -> str:
+    return f"failed ({error})" if isinstance(error, Failed) else str(error)
+
+
+async def _check(found: Any) -> Check:
+    answer: Check = await found.check()
+    return answer
 
 
 class _Counted:
@@ -256,8 +353,8 @@ class _Counted:
         if isinstance(error, Unavailable | Rejected):
             health.last_error = str(error)
             return
-        words = f"failed ({error})" if isinstance(error, Failed) else str(error)
         if isinstance(error, Failed | NoAnswer | _Misfit):
+            words = _words(error)
             health.last_error = f"The plugin {self._plugin} {words}."
             log.error("a plugin failed", plugin=self._plugin, words=words, exc_info=error)
             raise PluginFault(health.last_error) from error
