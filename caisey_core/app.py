@@ -24,7 +24,7 @@ from caisey_core.clock import Clock
 from caisey_core.config import Config
 from caisey_core.domain.assignment import Assignment
 from caisey_core.domain.roles import Member
-from caisey_core.http import agent, api, files, pages, problems, session_socket, sign_in, static, transcripts
+from caisey_core.http import agent, api, files, pages, plugins, problems, session_socket, sign_in, static, transcripts
 from caisey_core.http.rendering import error_page, template_config
 from caisey_core.http.who import Connection, csrf_cookie_name, member_of_api, member_of_page
 from caisey_core.plugin_host.choices import Choices
@@ -246,6 +246,7 @@ def make_app(house: House) -> Litestar:
                 opt={"exclude_from_csrf": True},
             ),
             *pages.public_handlers,
+            *plugins.handlers,
         ],
         dependencies={"house": Provide(lambda: house, sync_to_thread=False, use_cache=True)},
         logging_config=None,

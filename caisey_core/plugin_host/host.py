@@ -20,7 +20,7 @@ from caisey_core.plugin_host.choices import Choices, Opened, TenantChoices
 from caisey_core.plugin_host.context import SystemClock, decode_settings, make_context
 from caisey_core.plugin_host.discovery import KINDS, Installed, discover
 from caisey_core.plugin_host.runner import Failed, NoAnswer, Runner
-from caisey_hookspecs import Check, Clock, CoreEvent, PluginInfo, Rejected, Unavailable
+from caisey_hookspecs import Check, Clock, CoreEvent, PluginInfo, Rejected, TenantObject, Unavailable
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger("caisey.plugins")
 T = TypeVar("T")
@@ -101,16 +101,24 @@ class PluginHost:
         usable = self._usable.get(plugin)
         return usable.info.title if usable is not None else plugin
 
+    def first_kind(self, plugin: str) -> type[TenantObject]:
+        """Return the class of the object that answers requests from outside. Raises PluginFault for a plugin that cannot be used."""
+        usable = self._usable.get(plugin)
+        if usable is None:
+            raise PluginFault(f"The plugin {plugin} is not installed, or is broken.")
+        made: type[TenantObject] = KINDS[usable.info.kinds[0]].makes
+        return made
+
+    async def is_enabled(self, tenant: UUID, plugin: str) -> bool:
+        """Say whether a tenant uses this plugin."""
+        usable = self._usable.get(plugin)
+        return usable is not None and usable.is_on(await self.chosen(tenant))
+
     async def enabled(self, tenant: UUID, kind: str) -> list[str]:
         """Return the tenant's plugins of a kind, its default first: what was enabled, and built-ins that need no settings."""
         chosen = await self.chosen(tenant)
         found = [name for name, usable in self._usable.items() if kind in usable.info.kinds and usable.is_on(chosen)]
         return sorted(found, key=lambda name: name != chosen.defaults.get(kind))
-
-    async def is_on(self, tenant: UUID, plugin: str) -> bool:
-        """Say whether a tenant uses a plugin now."""
-        usable = self._usable.get(plugin)
-        return usable is not None and usable.is_on(await self.chosen(tenant))
 
     async def chosen(self, tenant: UUID) -> TenantChoices:
         """Return what a tenant chose, as this server knows it."""
@@ -326,9 +334,8 @@ def _words(error: Exception) -> str:
     return f"failed ({error})" if isinstance(error, Failed) else str(error)
 
 
-async def _check(found: Any) -> Check:
-    answer: Check = await found.check()
-    return answer
+async def _check(found: TenantObject) -> Check:
+    return await found.check()
 
 
 class _Counted:
