@@ -11,6 +11,7 @@ import msgspec
 from msgspec import Struct
 
 from caisey_core.catalogue.plugin_store import PluginStore
+from caisey_core.plugin_host.settings import concealed
 from caisey_hookspecs import Change, Clock, Context, Entry, Http, PluginInfo, Rejected, Secret
 
 LONGEST_KEY: Final = 200  # characters
@@ -66,14 +67,13 @@ def decode_settings(info: PluginInfo, stored: bytes | None, seen: list[str] | No
     Raises msgspec.ValidationError if it does not fit, and whatever the plugin's own checks of its Settings raise.
     """
 
-    def secret(wanted: type[Any], value: Any) -> Any:
-        if wanted is Secret and isinstance(value, str):
-            if seen is not None:
-                seen.append(value)
-            return Secret(value)
-        raise msgspec.ValidationError(f"Expected {wanted.__name__}")
+    def hide(wanted: type[Any], value: Any) -> Any:
+        found = concealed(wanted, value)
+        if seen is not None and isinstance(found, Secret):
+            seen.append(found.reveal())
+        return found
 
-    return msgspec.json.decode(b"{}" if stored is None else stored, type=info.settings, dec_hook=secret)
+    return msgspec.json.decode(b"{}" if stored is None else stored, type=info.settings, dec_hook=hide)
 
 
 def make_context(

@@ -18,6 +18,10 @@ LONGEST_WISH: Final = 3600.0  # seconds that a vendor may ask for
 Kind = Literal["unavailable", "rejected", "misfit", "settings", "failed", "hung"]
 
 
+class PluginFault(Exception):
+    """A plugin did what no plugin may: raised, hung, or gave a wrong answer. The words are for an admin."""
+
+
 class Misfit(Exception):
     """An answer, or an object, that is not what the contract says."""
 
@@ -33,6 +37,20 @@ class Failure(Struct, frozen=True):
     words: str
     trace: str = ""
     retry_after_seconds: float | None = None
+
+    def raised_by(self, plugin: str) -> Unavailable | Rejected | PluginFault:
+        """Return what the caller of a plugin gets to see."""
+        match self.kind:
+            case "unavailable":
+                return Unavailable(self.words, self.retry_after_seconds)
+            case "rejected":
+                return Rejected(self.words)
+            case "settings":
+                return PluginFault(f"The plugin {plugin} does not take its settings ({self.words}).")
+            case "failed":
+                return PluginFault(f"The plugin {plugin} failed ({self.words}).")
+            case _:
+                return PluginFault(f"The plugin {plugin} {self.words}.")
 
 
 def failure_of(error: BaseException) -> Failure:

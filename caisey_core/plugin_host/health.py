@@ -38,7 +38,7 @@ class Health(Struct, frozen=True, kw_only=True):
 class Pulse:
     """What is counted for one plugin in one tenant."""
 
-    __slots__ = ("breaker", "calls", "durations", "failing", "failures", "off", "troubles")
+    __slots__ = ("breaker", "calls", "durations", "failing", "failures", "troubles")
 
     def __init__(self) -> None:
         self.breaker = Breaker()
@@ -47,11 +47,10 @@ class Pulse:
         self.failing = False  # the last call did
         self.durations: deque[float] = deque(maxlen=REMEMBERED)
         self.troubles: deque[Trouble] = deque(maxlen=TROUBLES)
-        self.off = ""  # why the plugin cannot be used here until its settings change
 
     def renewed(self) -> None:
         """Settings changed, or it was enabled anew: it gets its chance at once."""
-        self.breaker, self.failing, self.off = Breaker(), False, ""
+        self.breaker, self.failing = Breaker(), False
 
     def worked(self, seconds: float) -> None:
         """A call was answered."""
@@ -78,13 +77,13 @@ class Pulse:
         """Say why nothing is tried now, and when it will be."""
         return f"It failed {self.breaker.failures} times in a row and rests; it is tried again in {seconds:.0f} s. {self.last}"
 
-    def look(self, now: float, hangs: int) -> Health:
-        """Return what an admin sees. `now`: monotonic seconds."""
+    def look(self, now: float, hangs: int, off: str) -> Health:
+        """Return what an admin sees. `now`: monotonic seconds; `off`: why the plugin is off here although it is enabled."""
         rests = self.breaker.resting(now)
         state: State = "well" if self.durations else "unused"
         words = ""
-        if self.off:
-            state, words = "off", self.off
+        if off:
+            state, words = "off", off
         elif rests:
             state, words = "resting", self.resting_words(rests)
         elif self.failing:

@@ -35,6 +35,7 @@ class SignInRedirect(Struct, frozen=True):
 
     url: str  # https, 8,000 characters at most
     state: bytes = b""  # 4 KiB at most: kept sealed for this browser and handed back once, within 10 minutes
+    title: str = ""  # what the button says; empty: the plugin's title
 
 
 class Identified(Struct, frozen=True, kw_only=True):
