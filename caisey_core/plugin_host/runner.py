@@ -27,6 +27,12 @@ class Ended(BaseException):
     """Raised in the middle of a plugin's code that holds up its thread, to end it."""
 
 
+def interrupt(thread: threading.Thread) -> None:
+    """Raise Ended in the code that runs on a thread. It ends what computes, and what waits in C as soon as that returns."""
+    if thread.is_alive() and thread.ident is not None:
+        ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread.ident), ctypes.py_object(Ended))
+
+
 class _Thread:
     """One thread with one loop. A daemon: one that hangs does not keep the server from ending."""
 
@@ -99,9 +105,7 @@ class _Thread:
             self.loop.call_soon_threadsafe(end)
 
     def interrupt(self) -> None:
-        """Raise Ended in the code that runs there. It ends what computes, and what waits in C as soon as that returns."""
-        if self.alive and self._thread.ident is not None:
-            ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(self._thread.ident), ctypes.py_object(Ended))
+        interrupt(self._thread)
 
     def join(self, seconds: float) -> None:
         self._thread.join(seconds)

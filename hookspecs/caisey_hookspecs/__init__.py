@@ -30,6 +30,7 @@ from caisey_hookspecs.identity import (
 )
 from caisey_hookspecs.notifier import Delivery, InPage, Notice, Notifier
 from caisey_hookspecs.plugin import (
+    CONTRACT,
     Change,
     Check,
     Clock,
@@ -63,6 +64,7 @@ from caisey_hookspecs.shell import (
 )
 
 __all__ = [
+    "CONTRACT",
     "Attempt",
     "Change",
     "Check",
