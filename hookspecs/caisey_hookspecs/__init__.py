@@ -36,6 +36,7 @@ from caisey_hookspecs.identity import (
 )
 from caisey_hookspecs.notifier import Delivery, InPage, Notice, Notifier
 from caisey_hookspecs.plugin import (
+    CONTRACT,
     Change,
     Check,
     Clock,
@@ -69,6 +70,7 @@ from caisey_hookspecs.shell import (
 )
 
 __all__ = [
+    "CONTRACT",
     "Attempt",
     "Change",
     "Check",
