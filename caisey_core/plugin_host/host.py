@@ -15,7 +15,7 @@ from msgspec.structs import replace
 
 from caisey_core.catalogue.outcomes import CatalogueUnavailable
 from caisey_core.catalogue.plugin_store import PluginStore
-from caisey_core.plugin_host.answers import checked
+from caisey_core.plugin_host.answers import checked, no_coroutine
 from caisey_core.plugin_host.choices import Choices, Opened, TenantChoices
 from caisey_core.plugin_host.context import SystemClock, decode_settings, make_context
 from caisey_core.plugin_host.discovery import KINDS, Installed, discover
@@ -356,6 +356,7 @@ class PluginHost:
             own_log = PluginLog(info.name, str(tenant), mask)
             context = make_context(info, settings, tenant, self._tables, core, self._clock, http, own_log)
             found = factory(context=context)
+            no_coroutine(found)
             if not isinstance(found, kind):
                 raise Misfit(f"made {type(found).__name__}, which is no {kind.__name__}")
             return _Made(found, http, mask, generation)
