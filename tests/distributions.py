@@ -19,7 +19,7 @@ def caisey_plugin():
 
 @hookimpl
 def caisey_notifier(context):
-    return Bad(context)
+{makes}
 
 class Bad(Notifier):
     def __init__(self, context):
@@ -45,10 +45,23 @@ def install(
     (info / "entry_points.txt").write_text(f"[caisey.plugins]\n{entry or name} = {module}\n")
 
 
-def notifier(folder: Path, name: str, does: str, *, before: str = "", info: str = "enabled_by_default=True") -> None:
+def notifier(
+    folder: Path,
+    name: str,
+    does: str,
+    *,
+    before: str = "",
+    makes: str = "return Bad(context)",
+    info: str = "enabled_by_default=True",
+) -> None:
     """Install a notifier that leaves a mark when it is called and then does this."""
     source = NOTIFIER.format(
-        name=name, mark=str(folder / f"{name}.called"), does=textwrap.indent(does, " " * 8), before=before, info=info
+        name=name,
+        mark=str(folder / f"{name}.called"),
+        does=textwrap.indent(does, " " * 8),
+        makes=textwrap.indent(makes, " " * 4),
+        before=before,
+        info=info,
     )
     install(folder, name, source)
 
