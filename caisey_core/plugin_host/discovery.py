@@ -12,7 +12,7 @@ import pluggy
 from msgspec import Struct
 
 from caisey_core.plugin_host.reach import Hosts
-from caisey_core.plugin_host.settings import Setting, form_of
+from caisey_core.plugin_host.settings import Setting, form_of, schema_of
 from caisey_hookspecs import Identity, Notifier, PluginInfo, Rejected, Shell, identity, notifier, plugin, shell
 
 GROUP: Final = "caisey.plugins"
@@ -46,7 +46,12 @@ class Installed(Struct, frozen=True):
     verdict: str
     trouble: str = ""
     form: tuple[Setting, ...] = ()  # of its settings
-    needs_settings: bool = False  # it can do nothing before somebody entered them
+    schema: bytes = b"{}"  # of its settings, in JSON
+
+    @property
+    def needs_settings(self) -> bool:
+        """Say whether it can do nothing before somebody entered its settings."""
+        return any(one.required for one in self.form)
 
 
 class _Broken(Exception):
@@ -84,11 +89,11 @@ def _examine(entry: EntryPoint) -> Installed:
     def look() -> None:
         try:
             info, hooks = _load(entry)
-            form = form_of(info.settings)
-            installed = Installed(
-                entry.name, _distribution(entry), info, hooks, OK, form=form, needs_settings=any(one.required for one in form)
+            result.append(
+                Installed(
+                    entry.name, _distribution(entry), info, hooks, OK, "", form_of(info.settings), schema_of(info.settings)
+                )
             )
-            result.append(installed)
         except _Broken as error:
             result.append(_unusable(entry, str(error), traceback.format_exc() if error.__cause__ is not None else ""))
         except BaseException as error:  # the plugin border: its code ran, and may have called exit()
@@ -141,6 +146,7 @@ def _check(info: PluginInfo, name: str, hooks: pluggy.HookRelay) -> None:
         raise _Broken(f"it declares a host that is none ({error})") from error
     try:
         form_of(info.settings)
+        schema_of(info.settings)
     except Exception as error:  # the plugin border: whatever a foreign type does to the inspection
         raise _Broken(f"its settings cannot be read ({error})") from error
 

@@ -7,7 +7,7 @@ tenant, the plugin and the secret's place, so that one that is copied elsewhere 
 import base64
 import binascii
 import secrets
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Final
 from uuid import UUID
 
@@ -16,7 +16,7 @@ from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from caisey_core.plugin_host.settings import Setting
-from caisey_core.record.keys import KeyTrouble, MasterKey
+from caisey_core.record.keys import MasterKey
 
 SEALED: Final = "$sealed"
 PURPOSE: Final = "plugins' settings key"
@@ -133,4 +133,8 @@ def secrets_in(form: Sequence[Setting], settings: Mapping[str, Any]) -> frozense
     return frozenset(found)
 
 
-__all__ = ["KeyTrouble", "TenantKey", "Unreadable", "secrets_in"]
+def masked(words: str, texts: Iterable[str]) -> str:
+    """Return words without the secrets that they quote; one of less than 4 characters would hide ordinary letters."""
+    for text in sorted(texts, key=len, reverse=True):
+        words = words.replace(text, "…") if len(text) > 3 else words
+    return words
