@@ -138,7 +138,15 @@ async def _view(house: House, member: Member, name: str, chosen: TenantChoices) 
     one, health = house.plugins.installed[name], house.plugins.health(member.tenant, name)
     info = one.info
     if info is None:
-        broken = PluginView(name=name, title=name, version="", kinds=(), enabled=False, state="broken", detail=one.verdict)
+        broken = PluginView(
+            name=name,
+            title=name,
+            version="",
+            kinds=(),
+            enabled=False,
+            state="broken",
+            detail=one.verdict.removeprefix("broken: "),
+        )
         return msgspec.structs.replace(broken, distribution=one.distribution)
     stored = Usable(name, one, info, chosen).stored
     enabled = await house.plugins.is_enabled(member.tenant, name)
@@ -333,10 +341,8 @@ async def _judged(house: House, found: Usable, given: Given) -> Judged | Refused
         return judged
     texts = secrets_in(form, stored)
     wrong = tuple(Wrong(complaint.path, masked(complaint.words, texts)) for complaint in judged.complaints)
-    first = wrong[0]
-    title = f"“{first.field}”: " if first.field else ""
-    count = f" {len(wrong)} settings are wrong." if len(wrong) > 1 else ""
-    return Refused(f"{title}{first.reason}{count}", "Correct what is marked and try again.", 422, first.field, wrong=wrong)
+    reason = f"{len(wrong)} settings are wrong." if len(wrong) > 1 else f"A setting is wrong: {wrong[0].reason}"
+    return Refused(reason, "Correct what is marked and try again.", 422, wrong[0].field, wrong=wrong)
 
 
 async def _tried(
