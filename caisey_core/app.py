@@ -47,6 +47,7 @@ from caisey_core.services.verdicts import Verdicts
 from caisey_core.services.witnesses import Witnesses
 
 TICK_SECONDS = 1.0
+WATCH_SECONDS = 1.0  # between looks at plugins' threads
 SAVE_SECONDS = 15.0
 SWEEP_SECONDS = 600.0
 SECURITY_HEADERS = {
@@ -158,6 +159,11 @@ async def save_live(house: House) -> None:
         await house.catalogue.devices.save_live(tenant, changed)
 
 
+async def watch_plugins(house: House) -> None:
+    """Replace plugins' threads that hang."""
+    house.plugins.watch()
+
+
 async def _every(seconds: float, house: House, work: Callable[[House], Any], *, at_once: bool = False) -> None:
     pause = 0.0 if at_once else seconds
     while True:
@@ -185,6 +191,7 @@ def make_app(house: House) -> Litestar:
     async def running(_: Litestar) -> AsyncIterator[None]:
         tasks = [
             asyncio.create_task(_every(TICK_SECONDS, house, closing.tick)),
+            asyncio.create_task(_every(WATCH_SECONDS, house, watch_plugins)),
             asyncio.create_task(_every(TICK_SECONDS, house, lambda house: house.plugins.refresh())),
             asyncio.create_task(_every(SAVE_SECONDS, house, save_live)),
             asyncio.create_task(_every(SWEEP_SECONDS, house, erasure.sweep, at_once=True)),

@@ -7,7 +7,7 @@ tenant, the plugin and the secret's place, so that one that is copied elsewhere 
 import base64
 import binascii
 import secrets
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 from uuid import UUID
 
@@ -124,17 +124,3 @@ def _each_secret(form: Sequence[Setting], settings: Mapping[str, Any], within: s
         elif one.shape == "groups" and isinstance(value, list):
             found[one.name] = [_each_secret(one.fields, row, f"{place}.{n}.", change) for n, row in enumerate(value)]
     return found
-
-
-def secrets_in(form: Sequence[Setting], settings: Mapping[str, Any]) -> frozenset[str]:
-    """Return the texts of all secrets, to look for them in what is to be said."""
-    found: set[str] = set()
-    _each_secret(form, settings, "", lambda _, text: found.add(text))
-    return frozenset(found)
-
-
-def masked(words: str, texts: Iterable[str]) -> str:
-    """Return words without the secrets that they quote; one of less than 4 characters would hide ordinary letters."""
-    for text in sorted(texts, key=len, reverse=True):
-        words = words.replace(text, "…") if len(text) > 3 else words
-    return words

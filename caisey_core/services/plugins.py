@@ -14,13 +14,12 @@ from caisey_core.plugin_host.discovery import Installed
 from caisey_core.plugin_host.entered import Sent, as_entered, from_form, from_json, without_secrets
 from caisey_core.plugin_host.host import PluginFault
 from caisey_core.plugin_host.judge import Judged, judge
-from caisey_core.plugin_host.sealing import masked, secrets_in
 from caisey_core.plugin_host.settings import Setting
 from caisey_core.record.keys import KeyTrouble
 from caisey_core.services.house import House
 from caisey_core.services.journal import HELD, STAMPED
 from caisey_core.services.outcomes import NOT_FOUND, bad_input
-from caisey_core.services.views import PluginDetail, PluginTest, PluginView
+from caisey_core.services.views import PluginDetail, PluginTest, PluginTrouble, PluginView
 from caisey_hookspecs import PluginInfo, Rejected, Unavailable
 
 ANYWAY: Final = "anyway"  # the input that stores what the plugin could not be asked about
@@ -148,12 +147,10 @@ async def _view(house: House, member: Member, name: str, chosen: TenantChoices) 
             detail=one.verdict.removeprefix("broken: "),
         )
         return msgspec.structs.replace(broken, distribution=one.distribution)
-    stored = Usable(name, one, info, chosen).stored
     enabled = await house.plugins.is_enabled(member.tenant, name)
-    state: Literal["ok", "failing", "off"] = "failing" if health.hangs and enabled else "ok"
-    words = health.last_error
-    if stored.enabled and stored.trouble:
-        state, words = "off", stored.trouble
+    state: Literal["ok", "failing", "off"] = "off" if health.state == "off" else "ok"
+    if enabled and health.state in ("failing", "resting"):
+        state = "failing"
     used = {kind: await house.plugins.enabled(member.tenant, kind) for kind in info.kinds}
     return PluginView(
         name=name,
@@ -162,7 +159,7 @@ async def _view(house: House, member: Member, name: str, chosen: TenantChoices) 
         kinds=info.kinds,
         enabled=enabled,
         state=state,
-        detail=masked(words, secrets_in(one.form, Usable(name, one, info, chosen).settings)),
+        detail=health.words,
         distribution=one.distribution,
         documentation=info.documentation if info.documentation.startswith("https://") else "",
         has_settings=bool(one.form),
@@ -170,7 +167,10 @@ async def _view(house: House, member: Member, name: str, chosen: TenantChoices) 
         one_of_several=tuple(kind for kind, names in used.items() if name in names and len(names) > 1),
         calls=health.calls,
         failures=health.failures,
-        last_seconds=health.last_seconds,
+        hangs=health.hangs,
+        median_seconds=health.median_seconds,
+        slowest_seconds=health.slowest_seconds,
+        troubles=tuple(PluginTrouble(at=int(one.at.timestamp() * 1_000_000), words=one.words) for one in health.troubles),
     )
 
 
@@ -339,8 +339,7 @@ async def _judged(house: House, found: Usable, given: Given) -> Judged | Refused
         return Refused(str(error), "Its settings cannot be read now; try again, or tell the operator.", 503)
     if not judged.complaints:
         return judged
-    texts = secrets_in(form, stored)
-    wrong = tuple(Wrong(complaint.path, masked(complaint.words, texts)) for complaint in judged.complaints)
+    wrong = tuple(Wrong(complaint.path, complaint.words) for complaint in judged.complaints)
     reason = f"{len(wrong)} settings are wrong." if len(wrong) > 1 else f"A setting is wrong: {wrong[0].reason}"
     return Refused(reason, "Correct what is marked and try again.", 422, wrong[0].field, wrong=wrong)
 
@@ -349,19 +348,13 @@ async def _tried(
     house: House, member: Member, found: Usable, settings: Mapping[str, Any], *, allow_private: bool
 ) -> str | Refused:
     """Ask the plugin; returns what it said of settings that work. A refusal for the field ANYWAY says that nothing is known."""
-    texts = secrets_in(found.installed.form, settings)
     opened = msgspec.json.encode(settings)
     try:
         said = await house.plugins.check(member.tenant, found.name, opened, allow_private=allow_private)
     except Rejected as error:
-        return Refused(masked(str(error), texts), "Correct the settings and try again.", 422)
+        return Refused(str(error), "Correct the settings and try again.", 422)
     except Unavailable as error:
-        words = masked(str(error), texts)
-        return Refused(f"It could not be tried: {words}", "Try again later, or save it untried.", 409, ANYWAY)
+        return Refused(f"It could not be tried: {error}", "Try again later, or save it untried.", 409, ANYWAY)
     except PluginFault as error:
-        return Refused(
-            masked(str(error), texts), "Nothing is known about these settings. Try again, or save them untried.", 409, ANYWAY
-        )
-    if said.ok:
-        return masked(said.message, texts)
-    return Refused(masked(said.message, texts), "Correct the settings and try again.", 422)
+        return Refused(str(error), "Nothing is known about these settings. Try again, or save them untried.", 409, ANYWAY)
+    return said.message if said.ok else Refused(said.message, "Correct the settings and try again.", 422)

@@ -346,10 +346,17 @@ class NoticeView(View, frozen=True):
     read: bool
 
 
+class PluginTrouble(View, frozen=True):
+    """One failure of a plugin, in words for an admin."""
+
+    at: int
+    words: str
+
+
 class PluginView(View, frozen=True):
     """A plugin and how it does for the tenant. "off": it is enabled, but what is stored for it cannot be read any more.
 
-    `default_of` are the kinds for which it comes first; `last_seconds` is how long the last call took that was answered.
+    `default_of` are the kinds for which it comes first. Durations are of the last calls that were answered.
     """
 
     name: str
@@ -366,7 +373,10 @@ class PluginView(View, frozen=True):
     one_of_several: tuple[str, ...] = ()  # the kinds of which others are enabled as well
     calls: int = 0
     failures: int = 0
-    last_seconds: float = 0.0
+    hangs: int = 0  # how often the plugin's thread was replaced, for whichever company
+    median_seconds: float | None = None
+    slowest_seconds: float | None = None
+    troubles: tuple[PluginTrouble, ...] = ()  # the newest first
 
 
 class PluginDetail(View, frozen=True):
@@ -540,13 +550,26 @@ class SentAway(View, frozen=True):
     browser: str
 
 
+class FactorView(View, frozen=True):
+    """Something by which a member signs in besides the password. Times are UTC microseconds."""
+
+    id: str
+    kind: str
+    title: str
+    added_at: int
+    last_used_at: int | None
+
+
 class AccountPage(View, frozen=True):
-    """A member's own account. `by_link`: this browser was signed in by a link."""
+    """A member's own account. `by_link`: this browser was signed in by a link; `kinds`: what can be added to the password."""
 
     name: str
     email: str
     way: str
     by_link: bool
+    kinds: tuple[str, ...] = ()
+    factors: tuple[FactorView, ...] = ()
+    recovery_codes: int = 0
 
 
 class KeysPage(View, frozen=True):
