@@ -116,11 +116,6 @@ class PluginHost:
         found = [name for name, usable in self._usable.items() if kind in usable.info.kinds and usable.is_on(chosen)]
         return sorted(found, key=lambda name: name != chosen.defaults.get(kind))
 
-    async def vanished(self, tenant: UUID) -> list[str]:
-        """Return what the tenant enabled and cannot use any more: not installed now, or broken. Its settings are kept."""
-        chosen = await self.chosen(tenant)
-        return sorted(name for name, row in chosen.plugins.items() if row.enabled and name not in self._usable)
-
     async def chosen(self, tenant: UUID) -> TenantChoices:
         """Return what a tenant chose, as this server knows it."""
         if tenant not in self._enabled:
