@@ -609,6 +609,29 @@ class PluginDisabled(Event, frozen=True, tag="plugin-disabled"):
     plugin: str
 
 
+class PluginChanged(Event, frozen=True, tag="plugin-changed"):
+    """An admin changed a plugin's settings: which of them, never to what."""
+
+    plugin: str
+    settings: tuple[str, ...]
+    allow_private: bool  # the plugin may reach private addresses from now on
+    proven: bool  # the plugin tried these settings before they were stored, and they worked
+
+
+class PluginDefaultSet(Event, frozen=True, tag="plugin-default-set"):
+    """A plugin comes first among those of a kind."""
+
+    of: str
+    plugin: str
+
+
+class KeysRotated(Event, frozen=True, tag="keys-rotated"):
+    """The tenant's secrets were sealed under a new key."""
+
+    secrets: int  # how many
+    master: bool  # the installation has a new master key too
+
+
 class WitnessRefused(Event, frozen=True, tag="witness-refused"):
     """A device refuses this server's record: it does not continue what the device remembers. The device's key signed the doubt."""
 
@@ -689,6 +712,9 @@ AuditEvent = (
     | ShareRevoked
     | PluginEnabled
     | PluginDisabled
+    | PluginChanged
+    | PluginDefaultSet
+    | KeysRotated
     | WitnessRefused
     | WitnessSatisfied
     | FactorAdded

@@ -1,4 +1,4 @@
-"""What an admin keeps in order: clients, installers, members, plugins, audit log, keys."""
+"""What an admin keeps in order: clients, installers, members, audit log, keys."""
 
 from typing import Any, Final
 from uuid import UUID
@@ -16,7 +16,7 @@ from caisey_core.http.forms import form, query
 from caisey_core.http.pages.answers import Done, Step, answer, given, unless
 from caisey_core.http.problems import RefusedError
 from caisey_core.http.rendering import AnyRequest, html, page, render
-from caisey_core.services import audit, audit_export, clients, erasure, installers, members, plugins
+from caisey_core.services import audit, audit_export, clients, erasure, installers, members
 from caisey_core.services.house import House
 from caisey_core.services.views import AuditFilter, NewInstaller
 
@@ -209,13 +209,6 @@ async def new_link(
     return await _members(house, request, member, Person(), link=given(await members.new_link(house, member, identity)))
 
 
-@get("/plugins")
-async def list_plugins(request: AnyRequest, house: NamedDependency[House], member: NamedDependency[Member]) -> Response[bytes]:
-    """Show what is installed and how it does."""
-    view = given(await plugins.page(house, member))
-    return await page(house, request, member, "admin/plugins.html", nav="plugins", view=view)
-
-
 @get("/audit")
 async def audit_log(
     request: AnyRequest, house: NamedDependency[House], member: NamedDependency[Member], before: FromQuery[int | None] = None
@@ -290,7 +283,6 @@ handlers = [
     list_members,
     create_member,
     new_link,
-    list_plugins,
     audit_log,
     audit_proof,
     audit_file,
