@@ -18,9 +18,10 @@ from caisey_core.catalogue.members import MemberRow
 from caisey_core.catalogue.tenants import Tenant
 from caisey_core.config import Config
 from caisey_core.domain.roles import Role
-from caisey_core.installation import OPERATOR, add_member, announce_tenant, make_folder, make_tenant
+from caisey_core.installation import add_member, announce_tenant, make_folder, make_tenant
 from caisey_core.services import clients, installers, members, sign_in
 from caisey_core.services.house import House
+from caisey_core.services.tenancy import OPERATOR
 from caisey_core.services.views import ClientView, NewInstaller
 
 CAST = {

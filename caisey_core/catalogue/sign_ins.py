@@ -80,6 +80,12 @@ class SignIns:
         await t.delete().where((t.tenant == tenant) & (t.member == member) & (t.token_hash != kept)).run()
 
     @scoped
+    async def delete_sessions(self, tenant: UUID) -> None:
+        """Sign all browsers out."""
+        t = BrowserSessionTable
+        await t.delete().where(t.tenant == tenant).run()
+
+    @scoped
     async def delete_of_member(self, tenant: UUID, member: UUID, now: int) -> None:
         """End a member's browser sessions, API tokens and unused sign-in links."""
         b, a, k = BrowserSessionTable, ApiTokenTable, SignInLinkTable

@@ -332,6 +332,9 @@ class MemberView(View, frozen=True):
     name: str
     email: str
     role: Role
+    active: bool
+    clients: tuple[Choice, ...] | None  # None: all; said to those who may change it only
+    managed_by: str  # title of the identity plugin that decides role and clients at each sign-in; empty: admins do
     open_assignments: int
     open_sessions: int
 

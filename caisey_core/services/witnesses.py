@@ -40,10 +40,9 @@ class Witnesses:
         self._known: dict[UUID, dict[UUID, Witness]] = {}
         self._unsaved: set[tuple[UUID, UUID]] = set()
 
-    async def load(self) -> None:
+    async def load(self, tenant: UUID) -> None:
         """Remember who saw what."""
-        for tenant in await self._house.catalogue.tenants.all():
-            self._known[tenant.id] = {row.id: row for row in await self._house.catalogue.witnesses.list(tenant.id)}
+        self._known[tenant] = {row.id: row for row in await self._house.catalogue.witnesses.list(tenant)}
 
     async def prepare(self) -> None:
         """Read the logs before the devices come back."""

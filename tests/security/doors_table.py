@@ -139,6 +139,7 @@ API: Final = _under("/api/v1/t/{tenant:str}", _API)
 OPEN: Final = frozenset(
     {
         "GET /",
+        "GET /company",
         "GET /static/{version:str}/{path:path}",
         "GET /sign-in/{token:str}",
         "POST /sign-in/{token:str}",
