@@ -20,6 +20,7 @@ from caisey_core.domain import events as e
 from caisey_core.domain.refused import Refused
 from caisey_core.domain.roles import Role
 from caisey_core.installation import add_member, announce_tenant, slug_of
+from caisey_core.plugin_host.choices import Choices
 from caisey_core.plugin_host.host import PluginHost
 from caisey_core.record.keys import MasterKey
 from caisey_core.record.stores import open_store
@@ -50,12 +51,14 @@ async def desk(data: Path, config: Config) -> AsyncIterator[House]:
 
     Raises StoreTrouble, KeyTrouble, CatalogueTrouble.
     """
-    record = Record(open_store(data, config.database), MasterKey.open(data / "keys" / "master.key"))
+    master = MasterKey.open(data / "keys" / "master.key")
+    record = Record(open_store(data, config.database), master)
     await record.start()
     try:
         catalogue = await Catalogue.open(config.database or data / "catalogue.db")
         try:
-            house = House(config, data, Clock(), catalogue, record, PluginHost(catalogue.plugin_store, installed=[]), Live())
+            plugins = PluginHost(catalogue.plugin_store, Choices(catalogue.plugin_choices, master), installed=[])
+            house = House(config, data, Clock(), catalogue, record, plugins, Live())
             house.journal = Journal(record, house.clock)
             yield house
         finally:

@@ -53,6 +53,8 @@ class BrowserSessionTable(Table, tablename="browser_session"):
     last_used_at = BigInt()
     idle_until = BigInt()
     expires_at = BigInt()
+    provider_session = Varchar(length=None)
+    sign_out_hint = Bytea(null=True, default=None)
 
 
 class ApiTokenTable(Table, tablename="api_token"):
@@ -73,6 +75,25 @@ class SignInLinkTable(Table, tablename="sign_in_link"):
     expires_at = BigInt()
     reusable = Boolean()
     used_at = BigInt(null=True, default=None)
+
+
+class SignInAttemptTable(Table, tablename="sign_in_attempt"):
+    id = UUID(primary_key=True)
+    tenant = UUID()
+    plugin = Varchar()
+    handle_hash = Bytea()
+    browser_hash = Bytea()
+    sealed = Bytea()
+    expires_at = BigInt()
+
+
+class MemberWayTable(Table, tablename="member_way"):
+    id = UUID(primary_key=True)
+    tenant = UUID()
+    member = UUID()
+    plugin = Varchar()
+    subject = Varchar(length=None)
+    created_at = BigInt()
 
 
 class InstallerTable(Table, tablename="installer"):
@@ -166,6 +187,23 @@ class PluginEnabledTable(Table, tablename="plugin_enabled"):
     plugin = Varchar()
     settings = Bytea(null=True, default=None)
     enabled_at = BigInt()
+    enabled = Boolean()
+    allow_private = Boolean()
+    version = BigInt()
+
+
+class PluginDefaultTable(Table, tablename="plugin_default"):
+    id = UUID(primary_key=True)
+    tenant = UUID()
+    kind = Varchar()
+    plugin = Varchar()
+
+
+class PluginChangeTable(Table, tablename="plugin_change"):
+    id = UUID(primary_key=True)
+    tenant = UUID()
+    version = BigInt()
+    sealed_key = Bytea(null=True, default=None)
 
 
 class PluginEntryTable(Table, tablename="plugin_entry"):
@@ -259,12 +297,16 @@ ALL = (
     BrowserSessionTable,
     ApiTokenTable,
     SignInLinkTable,
+    SignInAttemptTable,
+    MemberWayTable,
     InstallerTable,
     DeviceTable,
     AssignmentTable,
     SessionTable,
     NoticeTable,
     PluginEnabledTable,
+    PluginDefaultTable,
+    PluginChangeTable,
     PluginEntryTable,
     ErasureTable,
     RetentionTable,

@@ -13,9 +13,8 @@ from litestar.response import File, Response, Stream
 from litestar.status_codes import HTTP_200_OK, HTTP_202_ACCEPTED
 from msgspec import Struct
 
-from caisey_core.domain.refused import Refused
 from caisey_core.domain.roles import Member
-from caisey_core.http.problems import RefusedError
+from caisey_core.http.problems import given, unless
 from caisey_core.services import export, review, transfers
 from caisey_core.services.house import House
 from caisey_core.services.views import TransferCard
@@ -39,10 +38,7 @@ async def upload(
     replace: FromQuery[bool] = False,
 ) -> TransferCard:
     """Send a file to the device: the body is the file. 202 says that it is in the record and on its way."""
-    outcome = await transfers.upload(house, member, session, path, request.stream(), replace_existing=replace)
-    if isinstance(outcome, Refused):
-        raise RefusedError(outcome)
-    return outcome
+    return given(await transfers.upload(house, member, session, path, request.stream(), replace_existing=replace))
 
 
 @post("/sessions/{session:uuid}/files/download", status_code=HTTP_202_ACCEPTED)
@@ -50,10 +46,7 @@ async def download(
     session: FromPath[UUID], data: JSONBody[Wanted], member: NamedDependency[Member], house: NamedDependency[House]
 ) -> TransferCard:
     """Ask the device for a file; fetch it by its id once its transfer is finished."""
-    outcome = await transfers.download(house, member, session, data.path)
-    if isinstance(outcome, Refused):
-        raise RefusedError(outcome)
-    return outcome
+    return given(await transfers.download(house, member, session, data.path))
 
 
 @post("/sessions/{session:uuid}/files/{transfer:uuid}/cancel", status_code=HTTP_200_OK)
@@ -64,9 +57,7 @@ async def cancel(
     house: NamedDependency[House],
 ) -> None:
     """Stop a transfer."""
-    refused = await transfers.cancel(house, member, session, transfer)
-    if refused is not None:
-        raise RefusedError(refused)
+    unless(await transfers.cancel(house, member, session, transfer))
 
 
 @get("/sessions/{session:uuid}/files/{transfer:uuid}")
@@ -77,9 +68,7 @@ async def fetch(
     house: NamedDependency[House],
 ) -> File:
     """Give a file that came from the device; always as a download, whatever it is."""
-    found = await transfers.content(house, member, session, transfer)
-    if isinstance(found, Refused):
-        raise RefusedError(found)
+    found = given(await transfers.content(house, member, session, transfer))
     card, path = found
     name = PurePosixPath(card.path.replace("\\", "/")).name or "file"
     return File(
@@ -99,9 +88,7 @@ async def output(
     house: NamedDependency[House],
 ) -> Response[bytes]:
     """Give all of a command's recorded output as a download: bytes, never a page."""
-    found = await review.output(house, member, session, command)
-    if isinstance(found, Refused):
-        raise RefusedError(found)
+    found = given(await review.output(house, member, session, command))
     headers = {
         "x-content-type-options": "nosniff",
         "content-security-policy": "sandbox; default-src 'none'",
@@ -113,9 +100,7 @@ async def output(
 @get("/sessions/{session:uuid}/bundle")
 async def bundle(session: FromPath[UUID], member: NamedDependency[Member], house: NamedDependency[House]) -> Stream:
     """Give a session as one file that anybody can check offline. Each export is an event of the audit log."""
-    made = await export.session(house, member, session)
-    if isinstance(made, Refused):
-        raise RefusedError(made)
+    made = given(await export.session(house, member, session))
     headers = {
         "content-length": str(made.size),
         "content-disposition": f'attachment; filename="{made.name}"',
@@ -133,9 +118,7 @@ async def _pieces(file: IO[bytes]) -> AsyncIterator[bytes]:
 @get("/sessions/{session:uuid}/terminal.cast")
 async def recording(session: FromPath[UUID], member: NamedDependency[Member], house: NamedDependency[House]) -> Stream:
     """Give a session's terminal as an asciicast v2: output, sizes, and marks for commands, consent and reassignments."""
-    found = await review.recording(house, member, session)
-    if isinstance(found, Refused):
-        raise RefusedError(found)
+    found = given(await review.recording(house, member, session))
     headers = {
         "x-content-type-options": "nosniff",
         "content-security-policy": "sandbox; default-src 'none'",

@@ -2,7 +2,7 @@
 
 import os
 import sqlite3
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 import structlog
@@ -15,6 +15,7 @@ from msgspec import Struct
 from caisey_core.catalogue.outcomes import CatalogueUnavailable
 from caisey_core.domain.refused import Refused
 
+T = TypeVar("T")
 log: structlog.stdlib.BoundLogger = structlog.get_logger("caisey.http")
 
 _TITLES = {
@@ -71,6 +72,19 @@ class RefusedError(Exception):
     def __init__(self, refused: Refused) -> None:
         super().__init__(refused.reason)
         self.refused = refused
+
+
+def given(outcome: T | Refused) -> T:
+    """Return what a service gave. Raises its refusal, which the door renders."""
+    if isinstance(outcome, Refused):
+        raise RefusedError(outcome)
+    return outcome
+
+
+def unless(refused: Refused | None) -> None:
+    """Raise a refusal, if there is one."""
+    if refused is not None:
+        raise RefusedError(refused)
 
 
 def request_id_of(scope: Scope) -> str:

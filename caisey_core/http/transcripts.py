@@ -9,9 +9,8 @@ from litestar.params import FromPath, FromQuery, JSONBody
 from litestar.status_codes import HTTP_201_CREATED
 from msgspec import Struct
 
-from caisey_core.domain.refused import Refused
 from caisey_core.domain.roles import Member
-from caisey_core.http.problems import RefusedError
+from caisey_core.http.problems import given, unless
 from caisey_core.services import sessions, shares, transcripts
 from caisey_core.services.cuts import Cut, Decisions
 from caisey_core.services.house import House
@@ -49,93 +48,64 @@ class Guard(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 @get("/transcripts/{transcript:uuid}/standing")
 async def standing(transcript: FromPath[UUID], member: Member_, house: House_) -> Standing:
     """Show what is decided, what follows from it, and what is still in the way of publishing."""
-    found = await transcripts.standing(house, member, transcript)
-    if isinstance(found, Refused):
-        raise RefusedError(found)
-    return found
+    return given(await transcripts.standing(house, member, transcript))
 
 
 @post("/transcripts/{transcript:uuid}/decisions", status_code=200, request_max_body_size=LARGEST_SAVE)
 async def decide(transcript: FromPath[UUID], data: JSONBody[Save], member: Member_, house: House_) -> Standing:
     """Save all decisions. 409 says that somebody else saved since the version that these were made over."""
     decisions = Decisions(cuts=data.cuts, kept=data.kept, device=data.device)
-    saved = await transcripts.save(house, member, transcript, data.version, decisions)
-    if isinstance(saved, Refused):
-        raise RefusedError(saved)
-    return saved
+    return given(await transcripts.save(house, member, transcript, data.version, decisions))
 
 
 @post("/transcripts/{transcript:uuid}/publish", status_code=HTTP_201_CREATED)
 async def publish(transcript: FromPath[UUID], data: JSONBody[Publish], member: Member_, house: House_) -> NewShare:
     """Publish. The link is in this answer only."""
-    made = await transcripts.publish(
-        house, member, transcript, data.version, data.acknowledged, data.passcode, data.expires_hours
+    return given(
+        await transcripts.publish(house, member, transcript, data.version, data.acknowledged, data.passcode, data.expires_hours)
     )
-    if isinstance(made, Refused):
-        raise RefusedError(made)
-    return made
 
 
 @post("/shares/{share:uuid}/refresh", status_code=HTTP_201_CREATED)
 async def refresh(share: FromPath[UUID], data: JSONBody[Guard], member: Member_, house: House_) -> NewShare:
     """Make a new link; the old one stops at once. The link is in this answer only."""
-    made = await shares.refresh(house, member, share, data.passcode, data.expires_hours)
-    if isinstance(made, Refused):
-        raise RefusedError(made)
-    return made
+    return given(await shares.refresh(house, member, share, data.passcode, data.expires_hours))
 
 
 @post("/sessions/{session:uuid}/transcripts", status_code=HTTP_201_CREATED)
 async def create(session: FromPath[UUID], member: Member_, house: House_) -> TranscriptView:
     """Freeze a session as it is now, to be reviewed and shared."""
-    made = await transcripts.create(house, member, session)
-    if isinstance(made, Refused):
-        raise RefusedError(made)
-    return made
+    return given(await transcripts.create(house, member, session))
 
 
 @get("/sessions/{session:uuid}/transcripts")
 async def of_session(session: FromPath[UUID], member: Member_, house: House_) -> tuple[TranscriptView, ...]:
     """List a session's transcripts, newest first."""
-    found = await transcripts.of_session(house, member, session)
-    if isinstance(found, Refused):
-        raise RefusedError(found)
-    return found
+    return given(await transcripts.of_session(house, member, session))
 
 
 @get("/transcripts/{transcript:uuid}")
 async def show(transcript: FromPath[UUID], member: Member_, house: House_) -> EditorPage:
     """Show all lines of a transcript with their marks, and how its review stands."""
-    found = await transcripts.page(house, member, transcript)
-    if isinstance(found, Refused):
-        raise RefusedError(found)
-    return found
+    return given(await transcripts.page(house, member, transcript))
 
 
 @get("/shares")
 async def list_shares(member: Member_, house: House_, before: FromQuery[int | None] = None) -> SharesPage:
     """List shares, newest first."""
-    found = await shares.page(house, member, before)
-    if isinstance(found, Refused):
-        raise RefusedError(found)
-    return found
+    return given(await shares.page(house, member, before))
 
 
 @post("/shares/{share:uuid}/revoke", status_code=200)
 async def revoke(share: FromPath[UUID], member: Member_, house: House_) -> None:
     """Stop a link at once."""
-    refused = await shares.revoke(house, member, share)
-    if refused is not None:
-        raise RefusedError(refused)
+    unless(await shares.revoke(house, member, share))
 
 
 @post("/sessions/{session:uuid}/take-over", status_code=200)
 async def take_over(session: FromPath[UUID], member: Member_, house: House_) -> SessionCard:
     """Take a running session over: shell and history as they stand."""
-    outcome = await sessions.take_over(house, member, session)
-    if isinstance(outcome, Refused):
-        raise RefusedError(outcome)
-    return outcome
+    return given(await sessions.take_over(house, member, session))
 
 
 shared_handlers = [standing, decide, publish, refresh]  # also under the pages' addresses: the editor sends these

@@ -1,8 +1,8 @@
-"""What a plugin is given: its settings, store, clock and log, and HTTP that reaches nothing undeclared."""
+"""What a plugin is given: its settings, store, clock and log, and HTTP to the hosts that it declared."""
 
 import asyncio
 import logging
-from collections.abc import Coroutine, Mapping
+from collections.abc import Coroutine
 from datetime import UTC, datetime
 from typing import Any, Final, TypeVar
 from uuid import UUID
@@ -11,7 +11,8 @@ import msgspec
 from msgspec import Struct
 
 from caisey_core.catalogue.plugin_store import PluginStore
-from caisey_hookspecs import Change, Clock, Context, Entry, HttpAnswer, PluginInfo, Rejected, Secret
+from caisey_core.plugin_host.settings import concealed
+from caisey_hookspecs import Change, Clock, Context, Entry, Http, PluginInfo, Rejected, Secret
 
 LONGEST_KEY: Final = 200  # characters
 LARGEST_VALUE: Final = 64 * 1024  # bytes
@@ -35,8 +36,8 @@ class TenantStore:
 
     async def put(self, key: str, value: bytes, *, if_version: int | None = None) -> int | None:
         """Write, or compare and swap. Raises Rejected past the limits."""
-        if not 0 < len(key) <= LONGEST_KEY or len(value) > LARGEST_VALUE:
-            raise Rejected(f"Keys have 1 to {LONGEST_KEY} characters, values {LARGEST_VALUE} bytes at most.")
+        if not 0 < len(key) <= LONGEST_KEY or "\x00" in key or len(value) > LARGEST_VALUE:
+            raise Rejected(f"Keys have 1 to {LONGEST_KEY} characters but NUL, values {LARGEST_VALUE} bytes at most.")
         return await self._there(self._tables.put(self._tenant, self._plugin, key, value, if_version))
 
     async def delete(self, key: str) -> None:
@@ -46,25 +47,6 @@ class TenantStore:
     async def keys(self, prefix: str = "") -> list[str]:
         """Return keys that start so."""
         return await self._there(self._tables.keys(self._tenant, self._plugin, prefix))
-
-
-class ClosedHttp:
-    """Reaches nothing, and says why."""
-
-    def __init__(self, words: str) -> None:
-        self._words = words
-
-    async def request(
-        self,
-        method: str,
-        url: str,
-        *,
-        headers: Mapping[str, str] | None = None,
-        body: bytes | None = None,
-        timeout_seconds: float = 10.0,
-    ) -> HttpAnswer:
-        """Refuse."""
-        raise Rejected(self._words)
 
 
 class SystemClock:
@@ -79,28 +61,38 @@ async def _report(change: Change) -> None:
     logging.getLogger("caisey.plugins").info("reported: %s %s", change.subject, change.reference)
 
 
-def _secret(wanted: type[Any], value: Any) -> Any:
-    if wanted is Secret and isinstance(value, str):
-        return Secret(value)
-    raise msgspec.ValidationError(f"Expected {wanted.__name__}")
+def decode_settings(info: PluginInfo, stored: bytes | None, seen: list[str] | None = None) -> Struct:
+    """Return what a tenant's admin entered (JSON), or the defaults. `seen` gets the texts of secrets, also where the rest fails.
 
+    Raises msgspec.ValidationError if it does not fit, and whatever the plugin's own checks of its Settings raise.
+    """
 
-def decode_settings(info: PluginInfo, stored: bytes | None) -> Struct:
-    """Return what a tenant's admin entered (JSON), or the defaults. Raises msgspec.ValidationError if it does not fit."""
-    return msgspec.json.decode(b"{}" if stored is None else stored, type=info.settings, dec_hook=_secret)
+    def hide(wanted: type[Any], value: Any) -> Any:
+        found = concealed(wanted, value)
+        if seen is not None and isinstance(found, Secret):
+            seen.append(found.reveal())
+        return found
+
+    return msgspec.json.decode(b"{}" if stored is None else stored, type=info.settings, dec_hook=hide)
 
 
 def make_context(
-    info: PluginInfo, settings: Struct, tenant: UUID, tables: PluginStore, core: asyncio.AbstractEventLoop, clock: Clock
+    info: PluginInfo,
+    settings: Struct,
+    tenant: UUID,
+    tables: PluginStore,
+    core: asyncio.AbstractEventLoop,
+    clock: Clock,
+    http: Http,
+    log: logging.Logger,
 ) -> Context[Any]:
     """Return the context of one plugin in one tenant. `core` is the loop on which the store's queries run."""
-    closed = "This version of Caisey reaches no vendors yet." if info.hosts else "This plugin declared no hosts."
     return Context(
         tenant=str(tenant),
         settings=settings,
         store=TenantStore(tables, core, tenant, info.name),
-        http=ClosedHttp(closed),
-        log=logging.getLogger(f"caisey.plugins.{info.name}"),
+        http=http,
+        log=log,
         clock=clock,
         report=_report,
     )

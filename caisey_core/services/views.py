@@ -487,7 +487,7 @@ class Way(View, frozen=True):
     plugin: str
     title: str
     form: SignInForm | None
-    redirect: str = ""
+    redirect: str = ""  # our own address that sends the browser to the provider
     trouble: str = ""  # why it cannot be used now
 
 
@@ -502,15 +502,36 @@ class SignedIn(View, frozen=True):
 
     token: str
     member: Member
+    going: str = ""  # the page that the person wanted before they were sent to a provider
+
+
+class SentAway(View, frozen=True):
+    """A browser goes to a provider; `browser` is the token for its cookie, by which it is known when it comes back."""
+
+    url: str
+    browser: str
+
+
+class FactorView(View, frozen=True):
+    """Something by which a member signs in besides the password. Times are UTC microseconds."""
+
+    id: str
+    kind: str
+    title: str
+    added_at: int
+    last_used_at: int | None
 
 
 class AccountPage(View, frozen=True):
-    """A member's own account. `by_link`: this browser was signed in by a link."""
+    """A member's own account. `by_link`: this browser was signed in by a link; `kinds`: what can be added to the password."""
 
     name: str
     email: str
     way: str
     by_link: bool
+    kinds: tuple[str, ...] = ()
+    factors: tuple[FactorView, ...] = ()
+    recovery_codes: int = 0
 
 
 class KeysPage(View, frozen=True):

@@ -1,5 +1,7 @@
 """The index finds what was disclosed, for whom it may, and forgets what it must."""
 
+import random
+from contextlib import closing
 from pathlib import Path
 from uuid import uuid4
 
@@ -9,10 +11,11 @@ from databases import Postgres, both
 from doors import until
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from sought import ACME, BOLT, HARBOR, MIA, PINE, TOM, found, put
+from sought import ACME, BOLT, HARBOR, MIA, OURS, PINE, TOM, found, put
 
 from caisey_core.search import finding, sqlite
 from caisey_core.search.index import Line, Mark, Page, Scope, SearchIndex, Wanted
+from caisey_core.search.indexes import open_index
 from caisey_core.search.words import parse, spans
 
 pytestmark = both
@@ -28,6 +31,14 @@ pytestmark = both
         ("den*", True),
         ("den", False),
         ('"access den"*', True),
+        ("d*", True),
+        ("x*", False),
+        ("lo*", True),
+        ("lx*", False),
+        ("zü*", True),
+        ('"access d"*', True),
+        ('"access t"*', False),
+        ('"to /v"*', True),
         ("/var/log/cups", True),
         ("log/var", False),
         ("zurich", True),
@@ -40,6 +51,29 @@ def test_words_phrases_and_beginnings(index: SearchIndex, query: str, hit: bool)
     """Every word must be in one line; quotes make a phrase, a star a beginning; case and accents do not count."""
     session = put(index, "lpd: Access denied to /var/log/cups in Zürich", "and on another line")
     assert found(index, query) == ([session] if hit else [])
+
+
+WORDS = ("a", "b", "ab", "ba", "abc", "bab", "abcd", "abcde", "é", "éa", "1", "1a")
+
+
+def test_all_that_fits_is_found_and_nothing_else(index: SearchIndex) -> None:
+    """On each database a line fits if and only if each of the words is marked in it when it is shown."""
+    chance = random.Random(4711)
+    lines = [" ".join(chance.choices(WORDS, k=chance.randint(1, 4))) for _ in range(20)]
+    sessions = [put(index, line) for line in lines]
+
+    @settings(max_examples=300, deadline=None)
+    @given(
+        query=st.lists(
+            st.tuples(st.lists(st.sampled_from(WORDS), min_size=1, max_size=3), st.booleans()), min_size=1, max_size=3
+        )
+    )
+    def same(query: list[tuple[list[str], bool]]) -> None:
+        words = parse(" ".join(f'"{" ".join(phrase)}"{"*" if prefix else ""}' for phrase, prefix in query))
+        expected = [one for one, line in zip(sessions, lines, strict=True) if all(spans(line, (word,)) for word in words)]
+        assert [one.session for one in index.find(OURS, Wanted(words=words)).found] == expected[::-1]
+
+    same()
 
 
 @settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -130,6 +164,17 @@ def test_what_is_forgotten_is_in_no_row_and_in_no_file(
     assert found(index, "special") == [other]
     assert b"xylophon" not in kept(tmp_path, address, request).lower()
     assert index.mark(ACME, session) == Mark(generation=1)
+
+
+def test_who_comes_next_purges_what_was_forgotten(
+    index: SearchIndex, tmp_path: Path, address: str, request: pytest.FixtureRequest
+) -> None:
+    """A process that is gone before it could purge leaves that to the next one."""
+    index.forget(ACME, put(index, "the password is Xylophon4711"))
+    assert b"xylophon" in kept(tmp_path, address, request).lower()
+    with closing(open_index(tmp_path, address)) as other:
+        until(other.purge, "the purge")
+    assert b"xylophon" not in kept(tmp_path, address, request).lower()
 
 
 def kept(folder: Path, address: str, request: pytest.FixtureRequest) -> bytes:

@@ -1,6 +1,6 @@
 """Answers to what a page's dialogs ask for: JSON for the page that asked, the next page for a browser without scripts."""
 
-from typing import Any, TypeVar
+from typing import Any
 
 import msgspec
 from litestar import Response
@@ -8,11 +8,10 @@ from litestar.response import Redirect
 from litestar.status_codes import HTTP_303_SEE_OTHER
 from msgspec import Struct
 
-from caisey_core.domain.refused import Refused
-from caisey_core.http.problems import RefusedError
+from caisey_core.http.problems import given, unless
 from caisey_core.http.rendering import AnyRequest
 
-T = TypeVar("T")
+__all__ = ["Done", "Step", "answer", "given", "unless"]
 
 
 class Step(Struct, frozen=True, kw_only=True):
@@ -28,19 +27,6 @@ class Done(Struct, frozen=True, kw_only=True):
     said: str
     go: str = ""
     undo: tuple[Step, ...] = ()
-
-
-def given(outcome: T | Refused) -> T:
-    """Return what a service gave. Raises its refusal, which the dialog shows beside what was typed."""
-    if isinstance(outcome, Refused):
-        raise RefusedError(outcome)
-    return outcome
-
-
-def unless(refused: Refused | None) -> None:
-    """Raise a refusal, if there is one."""
-    if refused is not None:
-        raise RefusedError(refused)
 
 
 def answer(request: AnyRequest, done: Done, page: str) -> Response[Any]:
