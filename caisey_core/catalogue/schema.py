@@ -124,6 +124,8 @@ ALTER TABLE tenant ADD COLUMN changes BIGINT NOT NULL DEFAULT 0;
 ALTER TABLE member ADD COLUMN narrowed BOOLEAN NOT NULL DEFAULT FALSE;
 ALTER TABLE member ADD COLUMN managed_by VARCHAR NOT NULL DEFAULT '';
 UPDATE member SET narrowed = TRUE WHERE EXISTS (SELECT 1 FROM member_client WHERE member_client.member = member.id);
+ALTER TABLE device ADD COLUMN moved_at BIGINT NOT NULL DEFAULT 0;
+ALTER TABLE browser_session ADD COLUMN proved_at BIGINT NOT NULL DEFAULT 0;
 CREATE INDEX browser_session_member ON browser_session (tenant, member);
 CREATE INDEX api_token_member ON api_token (tenant, member)
 """,

@@ -24,6 +24,7 @@ class BrowserSession(Struct, frozen=True, kw_only=True):
     last_used_at: int
     idle_until: int
     expires_at: int
+    proved_at: int  # 0: a provider remembered the person, who proved nothing
     provider_session: str = ""
     sign_out_hint: bytes | None = None
 

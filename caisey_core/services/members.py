@@ -18,7 +18,7 @@ from caisey_core.services.house import House, log
 from caisey_core.services.journal import HELD, STAMPED
 from caisey_core.services.outcomes import NOT_FOUND, bad_input
 from caisey_core.services.step_up import refuse_unless_sure
-from caisey_core.services.views import Choice, MemberView, NewMember
+from caisey_core.services.views import Choice, MemberPage, MemberView, NewMember
 
 WORKERS = frozenset({Role.TECHNICIAN, Role.SENIOR})
 LAST_ADMIN = Refused(
@@ -28,8 +28,8 @@ LAST_ADMIN = Refused(
 NOT_ONESELF = Refused("You cannot change your own role, clients or account.", "Ask another admin of your company to do it.")
 
 
-def member_of(tenant: Tenant, row: MemberRow, signed_in_at: int | None = None) -> Member:
-    """Return a catalogue row as the member that services know. `signed_in_at` is for a browser's session."""
+def member_of(tenant: Tenant, row: MemberRow, proved_at: int | None = None) -> Member:
+    """Return a catalogue row as the member that services know. `proved_at` is a browser's."""
     return Member(
         id=row.id,
         tenant=tenant.id,
@@ -39,7 +39,7 @@ def member_of(tenant: Tenant, row: MemberRow, signed_in_at: int | None = None) -
         email=row.email,
         role=Role(row.role),
         clients=row.clients,
-        signed_in_at=signed_in_at,
+        proved_at=proved_at,
     )
 
 
@@ -192,6 +192,18 @@ async def _other(house: House, member: Member, identity: UUID) -> MemberRow | Re
     return NOT_ONESELF if row.id == member.id else row
 
 
+async def detail(house: House, member: Member, identity: UUID) -> MemberPage | Refused:
+    """Return one member to who may change them."""
+    if (refused := refuse_unless(member, May.CHANGE_MEMBERS)) is not None:
+        return refused
+    row = await house.catalogue.members.by_id(member.tenant, identity)
+    if row is None:
+        return NOT_FOUND
+    found = await house.catalogue.clients.list(member.tenant)
+    clients = tuple(Choice(id=client.id, name=client.name) for client in found)
+    return MemberPage(view=_view(house, row), clients=clients, oneself=row.id == member.id)
+
+
 async def change(
     house: House, member: Member, identity: UUID, role: str, clients: tuple[UUID, ...] | None
 ) -> MemberView | Refused:
@@ -295,7 +307,7 @@ async def managed(
     return changed
 
 
-async def by_id(house: House, tenant: Tenant, identity: UUID, signed_in_at: int | None = None) -> Member | Refused:
+async def by_id(house: House, tenant: Tenant, identity: UUID, proved_at: int | None = None) -> Member | Refused:
     """Return an active member."""
     row = await house.catalogue.members.by_id(tenant.id, identity)
-    return member_of(tenant, row, signed_in_at) if row is not None and row.active else NOT_FOUND
+    return member_of(tenant, row, proved_at) if row is not None and row.active else NOT_FOUND

@@ -17,6 +17,10 @@ SUSPENDED: Final = Refused(
     403,
 )
 
+WHOLE_COMPANY: Final = Refused(
+    "This concerns all clients, and you serve some only.", "Choose one of your clients, or ask an admin who serves all.", 403
+)
+
 OVER: Final = Refused("This session is over.", "Ask for a new session on the device.")
 
 

@@ -37,6 +37,7 @@ class _Kept(Struct, frozen=True):
 
     state: bytes
     going: str
+    fresh: bool
 
 
 async def start(
@@ -76,7 +77,7 @@ async def start(
         plugin=plugin,
         handle_hash=hash_of(handle),
         browser_hash=hash_of(browser),
-        sealed=seal_under(browser, f"attempt {handle}", msgspec.msgpack.encode(_Kept(asked.state, going))),
+        sealed=seal_under(browser, f"attempt {handle}", msgspec.msgpack.encode(_Kept(asked.state, going, fresh))),
         expires_at=now + ATTEMPT_SECONDS * 1_000_000,
     )
     await house.catalogue.sign_ins.create_attempt(tenant.id, kept, now)
@@ -111,6 +112,7 @@ async def finish(
         address=request.address,
         return_url=sign_in.return_url(house, slug, plugin),
         handle=handles[0],
+        fresh=kept.fresh,
     )
     outcome = await sign_in.judge(house, tenant, plugin, attempt, signed_in)
     if isinstance(outcome, SignInForm):

@@ -136,15 +136,24 @@ async def judge(house: House, tenant: Tenant, plugin: str, attempt: Attempt, bro
     member = await provided.member_of(house, tenant, plugin, said)
     if isinstance(member, Refused):
         return member
-    return await _let_in(house, tenant, member, plugin, attempt.address, browser, said)
+    proved = attempt.request is None or attempt.fresh
+    return await _let_in(house, tenant, member, plugin, attempt.address, browser, said, proved=proved)
 
 
 async def _let_in(
-    house: House, tenant: Tenant, member: Member, way: str, address: str, browser: str, said: Identified | None = None
+    house: House,
+    tenant: Tenant,
+    member: Member,
+    way: str,
+    address: str,
+    browser: str,
+    said: Identified | None = None,
+    *,
+    proved: bool = True,
 ) -> SignedIn | Refused:
     """Keep a browser signed in under a new token. The one that it had ends: nobody who knows it comes along.
 
-    `said` is what the plugin said, where one did.
+    `said` is what the plugin said, where one did; `proved` is False where a provider may only have remembered the person.
     """
     token, digest = new_token()
     now = house.clock.now()
@@ -166,6 +175,7 @@ async def _let_in(
             last_used_at=now,
             idle_until=now + house.config.sign_in_idle_minutes * 60_000_000,
             expires_at=now + house.config.sign_in_hours * HOUR_US,
+            proved_at=now if proved else 0,
             provider_session=said.provider_session if said is not None else "",
             sign_out_hint=_hint(token, said.sign_out_hint) if said is not None else None,
         ),
@@ -226,7 +236,7 @@ async def by_cookie(house: House, token: str) -> Member | None:
     tenant = await house.catalogue.tenants.by_id(tenant_id)
     if tenant is None or tenant.suspended_at is not None:
         return None
-    member = await members.by_id(house, tenant, session.member, session.created_at)
+    member = await members.by_id(house, tenant, session.member, session.proved_at)
     if isinstance(member, Refused):
         return None
     if now - session.last_used_at > TOUCH_US:

@@ -18,7 +18,7 @@ AGAIN = Refused(
 def stale(house: House, member: Member) -> bool:
     """Say whether the member must sign in again before a dangerous setting."""
     longest = house.config.sign_in_again_minutes * 60_000_000
-    return member.signed_in_at is not None and house.clock.now() - member.signed_in_at > longest
+    return member.proved_at is not None and house.clock.now() - member.proved_at > longest
 
 
 def refuse_unless_sure(house: House, member: Member, what: May) -> Refused | None:

@@ -464,6 +464,14 @@ class RecordsPage(View, frozen=True):
     technicians: tuple[Choice, ...]
 
 
+class MemberPage(View, frozen=True):
+    """One member, and the clients that there are to choose from. `oneself`: nobody changes their own rights."""
+
+    view: MemberView
+    clients: tuple[Choice, ...]
+    oneself: bool
+
+
 class NewMember(View, frozen=True):
     """A member just made, and the link for the first sign-in: shown once."""
 
@@ -492,9 +500,12 @@ class Way(View, frozen=True):
 
 
 class SignInPage(View, frozen=True):
+    """A tenant's ways to sign in; `again` names who is signed in already and is to prove it."""
+
     tenant_slug: str
     tenant_name: str
     ways: tuple[Way, ...]
+    again: str = ""
 
 
 class SignedIn(View, frozen=True):

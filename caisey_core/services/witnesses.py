@@ -219,7 +219,9 @@ class Witnesses:
 
 def refusing(house: House, member: Member) -> int:
     """Return how many devices refuse this server's record, for the banner of those who must act."""
-    return len(house.witnesses.refusing(member.tenant)) if member.role is Role.ADMIN else 0
+    if member.role is not Role.ADMIN:
+        return 0
+    return sum(member.serves(device.client) for device, _ in house.witnesses.refusing(member.tenant))
 
 
 async def session_ended(house: House, tenant: UUID, device: UUID) -> None:
