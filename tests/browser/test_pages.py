@@ -42,6 +42,7 @@ def busy(caisey: Caisey) -> Caisey:
     caisey.devices["HD-XRAY"].asked()
     caisey.state(waiting, "pending consent")
     caisey.done, caisey.session = done, active  # type: ignore[attr-defined]
+    caisey.tom = technicians["Tom Brandt"]  # type: ignore[attr-defined]
     return caisey
 
 
@@ -59,6 +60,7 @@ def pages(busy: Caisey) -> dict[str, tuple[str, str]]:
         "clients": ("admin", f"{base}/clients"),
         "enrolment": ("admin", f"{base}/enrolment"),
         "members": ("admin", f"{base}/members"),
+        "member": ("admin", f"{base}/members/{busy.tom}"),  # type: ignore[attr-defined]
         "plugins": ("admin", f"{base}/plugins"),
         "audit": ("auditor", f"{base}/audit"),
         "keys": ("admin", f"{base}/keys"),
@@ -102,6 +104,10 @@ def test_pages_of_everybody_else(busy: Caisey, person: Person, look: str) -> Non
     """Sign-in, and the consent page with a question, at work and without either."""
     page = person(f"{busy.url}/t/brightwater-it/sign-in", **LOOKS[look])
     look_at(page, "sign-in", look)
+    page.get_by_role("link", name="Another company").click()
+    page.wait_for_url("**/t/brightwater-it/sign-in")  # there is but one, and nobody is signed in
+    page.goto(f"{busy.url}/company?name=nobody")
+    look_at(page, "company", look)
     page.goto(f"{busy.url}/verify")
     look_at(page, "verify", look)
     for name, device in (("consent", "HD-XRAY"), ("consent-active", "HD-FRONTDESK"), ("consent-idle", "NW-WAREHOUSE-1")):
