@@ -6,6 +6,7 @@ from typing import Final
 from urllib.parse import urlsplit
 from uuid import UUID, uuid4
 
+from caisey_core.catalogue import signed_in
 from caisey_core.catalogue.sign_ins import ApiToken, BrowserSession, SignInLink
 from caisey_core.catalogue.tenants import Tenant
 from caisey_core.domain import events as e
@@ -225,24 +226,19 @@ async def by_link(house: House, token: str, address: str, browsers: Mapping[str,
 
 async def by_cookie(house: House, token: str) -> Member | None:
     """Return whose browser this is; None once it was idle or signed in for too long."""
-    found = await house.catalogue.sign_ins.session_by_hash(hash_of(token))
+    found = await signed_in.by_token(house.catalogue.members, hash_of(token))
     if found is None:
         return None
-    tenant_id, session = found
-    now = house.clock.now()
+    tenant, session, now = found.tenant, found.session, house.clock.now()
     if now >= session.expires_at or now >= session.idle_until:
-        await house.catalogue.sign_ins.delete_session(tenant_id, session.token_hash)
+        await house.catalogue.sign_ins.delete_session(tenant.id, session.token_hash)
         return None
-    tenant = await house.catalogue.tenants.by_id(tenant_id)
-    if tenant is None or tenant.suspended_at is not None:
-        return None
-    member = await members.by_id(house, tenant, session.member, session.proved_at)
-    if isinstance(member, Refused):
+    if tenant.suspended_at is not None or not found.member.active:
         return None
     if now - session.last_used_at > TOUCH_US:
         idle_until = now + house.config.sign_in_idle_minutes * 60_000_000
-        await house.catalogue.sign_ins.touch_session(tenant_id, session.token_hash, now, idle_until)
-    return member
+        await house.catalogue.sign_ins.touch_session(tenant.id, session.token_hash, now, idle_until)
+    return members.member_of(tenant, found.member, session.proved_at)
 
 
 async def sign_out(house: House, member: Member, token: str) -> str:
