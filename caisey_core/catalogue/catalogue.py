@@ -32,7 +32,7 @@ class Catalogue:
         self._engine = engine
         self.tenants = Tenants()
         self.clients = Clients()
-        self.members = Members()
+        self.members = Members(engine)
         self.sign_ins = SignIns()
         self.installers = Installers(engine)
         self.devices = Devices(engine)

@@ -109,4 +109,14 @@ CREATE INDEX member_way_member ON member_way (tenant, member);
 DROP INDEX member_email;
 CREATE UNIQUE INDEX member_email ON member (tenant, email) WHERE email <> ''
 """,
+    """
+ALTER TABLE tenant ADD COLUMN suspended_at BIGINT;
+ALTER TABLE tenant ADD COLUMN suspended_reason VARCHAR NOT NULL DEFAULT '';
+ALTER TABLE tenant ADD COLUMN changes BIGINT NOT NULL DEFAULT 0;
+ALTER TABLE member ADD COLUMN narrowed BOOLEAN NOT NULL DEFAULT FALSE;
+ALTER TABLE member ADD COLUMN managed_by VARCHAR NOT NULL DEFAULT '';
+UPDATE member SET narrowed = TRUE WHERE EXISTS (SELECT 1 FROM member_client WHERE member_client.member = member.id);
+CREATE INDEX browser_session_member ON browser_session (tenant, member);
+CREATE INDEX api_token_member ON api_token (tenant, member)
+""",
 )

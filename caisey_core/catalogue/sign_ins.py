@@ -129,6 +129,13 @@ class SignIns:
         rows = await t.delete().where(wanted).returning(t.sealed)
         return bytes(rows[0]["sealed"]) if rows else None
 
+    async def delete_of_member(self, tenant: UUID, member: UUID, now: int) -> None:
+        """End a member's browser sessions, API tokens and unused sign-in links."""
+        b, a, k = BrowserSessionTable, ApiTokenTable, SignInLinkTable
+        await b.delete().where((b.tenant == tenant) & (b.member == member)).run()
+        await a.update({a.revoked_at: now}).where((a.tenant == tenant) & (a.member == member) & a.revoked_at.is_null()).run()
+        await k.delete().where((k.tenant == tenant) & (k.member == member)).run()
+
     @scoped
     async def create_token(self, tenant: UUID, token: ApiToken) -> None:
         """Keep an API token."""
@@ -152,6 +159,13 @@ class SignIns:
     async def create_link(self, tenant: UUID, link: SignInLink) -> None:
         """Keep a sign-in link."""
         await insert(SignInLinkTable, tenant, link)
+
+    async def tenant_of_link(self, token_hash: bytes) -> UUID | None:
+        """Return whose link this is, without using it."""
+        t = SignInLinkTable
+        with system_scope():
+            rows = await t.select(t.tenant).where(t.token_hash == token_hash).limit(1)
+        return rows[0]["tenant"] if rows else None
 
     async def use_link(self, token_hash: bytes, now: int) -> tuple[UUID, SignInLink] | None:
         """Use a link up, in one statement, and return whose it is; None if it cannot be used (any more)."""

@@ -9,6 +9,9 @@ class TenantTable(Table, tablename="tenant"):
     slug = Varchar()
     name = Varchar()
     created_at = BigInt()
+    suspended_at = BigInt(null=True, default=None)
+    suspended_reason = Varchar(length=None)
+    changes = BigInt()  # counts what open pages and other servers must look at again
 
 
 class ClientTable(Table, tablename="client"):
@@ -29,6 +32,8 @@ class MemberTable(Table, tablename="member"):
     subject = Varchar()
     active = Boolean()
     created_at = BigInt()
+    narrowed = Boolean()
+    managed_by = Varchar()
 
 
 class MemberClientTable(Table, tablename="member_client"):

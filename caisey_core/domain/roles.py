@@ -52,6 +52,10 @@ PERMISSIONS: Final[dict[Role, frozenset[May]]] = {
 }
 
 
+# What concerns the whole company: whoever serves some of its clients only may not, whatever their role.
+WHOLE_COMPANY: Final = frozenset({May.CHANGE_CLIENTS, May.CHANGE_MEMBERS, May.SEE_PLUGINS, May.SEE_AUDIT})
+
+
 class Member(Struct, frozen=True, kw_only=True):
     """A person with an account in a tenant, as a service sees them."""
 
@@ -62,7 +66,8 @@ class Member(Struct, frozen=True, kw_only=True):
     name: str
     email: str
     role: Role
-    clients: frozenset[UUID] | None = None  # None: all clients
+    clients: frozenset[UUID] | None = None  # None: all clients; empty: none
+    signed_in_at: int | None = None  # of the browser's session, UTC microseconds; None: not by a browser
 
     @property
     def actor(self) -> Actor:
@@ -70,8 +75,8 @@ class Member(Struct, frozen=True, kw_only=True):
         return Actor("member", str(self.id), self.name)
 
     def may(self, what: May) -> bool:
-        """Say whether the role allows it."""
-        return what in PERMISSIONS[self.role]
+        """Say whether the role allows it, for the clients that the member serves."""
+        return what in PERMISSIONS[self.role] and (self.clients is None or what not in WHOLE_COMPANY)
 
     def serves(self, client: UUID) -> bool:
         """Say whether this client is within the member's reach."""
@@ -82,6 +87,12 @@ def refuse_unless(member: Member, what: May) -> Refused | None:
     """Return the refusal for a member whose role does not allow it."""
     if member.may(what):
         return None
+    if what in PERMISSIONS[member.role]:
+        return Refused(
+            f"You may not {what}: you serve some clients only, and this concerns the whole company.",
+            "Ask an admin of your company to do it.",
+            403,
+        )
     return Refused(
         f"You may not {what} as {member.role}.", "Ask an admin of your company to do it or to change your role.", 403
     )

@@ -1,10 +1,10 @@
 """What every plugin declares, and what it is given: the part of the contract that is the same for all kinds."""
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Generic, Literal, Protocol, TypeVar
+from typing import Any, Generic, Literal, Protocol, TypeVar
 
 import pluggy
 from msgspec import Struct
@@ -66,7 +66,8 @@ class PluginInfo(Struct, frozen=True, kw_only=True):
     version: str
     kinds: tuple[Kind, ...]
     settings: type[Struct] = NoSettings
-    hosts: tuple[str, ...] = ()  # host names that `context.http` may reach; "*.example.com" covers one level
+    hosts: tuple[str, ...] = ()  # what `context.http` may reach: host or host:port; "*.example.com" covers one level
+    hosts_from: Callable[[Any], tuple[str, ...]] | None = None  # more of them, out of a tenant's settings; also whole addresses
     documentation: str = ""  # an address that an admin can open
     enabled_by_default: bool = False  # for a built-in that needs no settings
 
@@ -103,7 +104,13 @@ class HttpAnswer(Struct, frozen=True):
 
 
 class Http(Protocol):
-    """Reaches the hosts that the plugin declared, over HTTPS, and no private address unless an admin allowed it."""
+    """Reaches the hosts that the plugin declared, over HTTPS. Where the tenant's admin allowed private addresses for this plugin,
+    also these, and over plain HTTP too.
+
+    A redirect of a GET or HEAD is followed, up to five times, if its target is declared as well; to another origin no header goes
+    along but Accept, Accept-Language and User-Agent. The answer to anything else is returned as it is. Connections are kept for
+    the next request. The proxy of the environment is not used.
+    """
 
     async def request(
         self,
@@ -114,7 +121,12 @@ class Http(Protocol):
         body: bytes | None = None,
         timeout_seconds: float = 10.0,
     ) -> HttpAnswer:
-        """Send one request. Raises Unavailable when nothing answers, Rejected for a host that was not declared."""
+        """Send one request and return its answer, whatever its status; `timeout_seconds` covers all of it, 60 at most.
+
+        GET, HEAD, POST, PUT, PATCH, DELETE. Raises Unavailable when nothing answers or the connection breaks, and Rejected for
+        a host that was not declared or leads to a private address, for a certificate that does not hold, and for a request
+        or an unpacked answer of more than 10 MiB.
+        """
 
 
 class Clock(Protocol):
