@@ -33,7 +33,7 @@ from caisey_core.record.store import StoreTrouble
 from caisey_core.record.stores import open_store
 from caisey_core.record.writer import Record
 from caisey_core.search.indexes import open_index
-from caisey_core.services import closing, erasure, reconnect, screen, witnesses
+from caisey_core.services import closing, erasure, plugin_news, reconnect, screen, witnesses
 from caisey_core.services.enrolment import roster_device
 from caisey_core.services.house import House, Live, log
 from caisey_core.services.indexing import Indexer
@@ -92,6 +92,7 @@ async def _begin(house: House) -> None:
     house.verdicts = Verdicts(record, clock)
     house.sharing = Sharing()
     house.journal.heard.append(partial(screen.heard, house))
+    house.plugins.heard = partial(plugin_news.heard, house)
     known = set(record.tenants())
     for tenant in await catalogue.tenants.all():
         if tenant.id not in known:

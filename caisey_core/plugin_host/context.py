@@ -13,7 +13,7 @@ from msgspec import Struct
 from caisey_core.catalogue.plugin_store import PluginStore
 from caisey_core.plugin_host.http import PluginHttp
 from caisey_core.plugin_host.reach import hosts_of
-from caisey_hookspecs import Change, Clock, Context, Entry, PluginInfo, Rejected, Secret
+from caisey_hookspecs import Clock, Context, Entry, PluginInfo, Rejected, Reporter, Secret
 
 LONGEST_KEY: Final = 200  # characters
 LARGEST_VALUE: Final = 64 * 1024  # bytes
@@ -58,10 +58,6 @@ class SystemClock:
         return datetime.now(UTC)
 
 
-async def _report(change: Change) -> None:
-    logging.getLogger("caisey.plugins").info("reported: %s %s", change.subject, change.reference)
-
-
 def _secret(wanted: type[Any], value: Any) -> Any:
     if wanted is Secret and isinstance(value, str):
         return Secret(value)
@@ -80,6 +76,7 @@ def make_context(
     tables: PluginStore,
     core: asyncio.AbstractEventLoop,
     clock: Clock,
+    report: Reporter,
     *,
     allow_private: bool = False,
 ) -> Context[Any]:
@@ -96,5 +93,5 @@ def make_context(
         http=PluginHttp(hosts_of(info.hosts, entered), allow_private=allow_private),
         log=logging.getLogger(f"caisey.plugins.{info.name}"),
         clock=clock,
-        report=_report,
+        report=report,
     )

@@ -15,6 +15,7 @@ from msgspec import Struct
 from caisey_core.catalogue.plugin_store import Enabled, PluginStore
 from caisey_core.plugin_host.context import SystemClock, decode_settings, make_context
 from caisey_core.plugin_host.discovery import KINDS, Installed, discover
+from caisey_core.plugin_host.reports import Heard, TenantReporter, nobody
 from caisey_core.plugin_host.runner import Failed, NoAnswer, Runner
 from caisey_hookspecs import Clock, CoreEvent, PluginInfo, Rejected, TenantObject, Unavailable
 
@@ -67,6 +68,7 @@ class PluginHost:
     def __init__(self, tables: PluginStore, clock: Clock | None = None, installed: list[Installed] | None = None) -> None:
         self._tables = tables
         self._clock = clock or SystemClock()
+        self.heard: Heard = nobody  # takes what plugins report
         self.installed: dict[str, Installed] = {}
         for one in discover() if installed is None else installed:
             taken = one.entry_point in self.installed
@@ -203,7 +205,10 @@ class PluginHost:
                 except msgspec.MsgspecError as error:
                     raise _Misfit(f"cannot use its settings ({error}); an admin has to enter them again") from error
                 private = row.allow_private
-                context = make_context(usable.info, settings, tenant, self._tables, core, self._clock, allow_private=private)
+                report = TenantReporter(self.heard, core, tenant, name)
+                context = make_context(
+                    usable.info, settings, tenant, self._tables, core, self._clock, report, allow_private=private
+                )
                 found = factory(context=context)
                 if not isinstance(found, kind):
                     raise _Misfit(f"made {type(found).__name__}, which is no {kind.__name__}")

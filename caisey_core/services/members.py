@@ -2,20 +2,29 @@
 
 from uuid import UUID, uuid4
 
-from caisey_core.catalogue.members import MemberRow
+from msgspec.structs import replace
+
+from caisey_core.catalogue.members import LastAdmin, MemberRow
 from caisey_core.catalogue.outcomes import Taken
 from caisey_core.catalogue.tenants import Tenant
 from caisey_core.domain import events as e
+from caisey_core.domain.events import SERVER, Actor
 from caisey_core.domain.refused import Refused
 from caisey_core.domain.roles import May, Member, Role, refuse_unless
 from caisey_core.domain.session import ENDED
 from caisey_core.services import sign_in
-from caisey_core.services.house import House
-from caisey_core.services.journal import STAMPED
+from caisey_core.services.house import House, log
+from caisey_core.services.journal import HELD, STAMPED
 from caisey_core.services.outcomes import NOT_FOUND, bad_input
 from caisey_core.services.views import Choice, MemberView, NewMember
 
+EVERY_CLIENT = "*"  # as a plugin says it
 WORKERS = frozenset({Role.TECHNICIAN, Role.SENIOR})
+
+LAST_ADMIN = Refused(
+    "This is the last admin who serves all clients: nobody could administer the company any more.",
+    "Make somebody else an admin for all clients first.",
+)
 
 
 def member_of(tenant: Tenant, row: MemberRow) -> Member:
@@ -130,6 +139,70 @@ async def new_link(house: House, member: Member, identity: UUID) -> str | Refuse
     if row is None or not row.active:
         return NOT_FOUND
     return await sign_in.new_link(house, member.tenant, member.actor, row.id, reusable=False)
+
+
+async def _write(house: House, tenant: UUID, by: Actor, before: MemberRow, row: MemberRow, plugin: str = "") -> Refused | None:
+    """Write a member's role and clients, and say so in the audit log and to what is held open for them."""
+    if row == before:
+        return None
+    if house.journal.held:
+        return HELD
+    if isinstance(await house.catalogue.members.change(tenant, row), LastAdmin):
+        return LAST_ADMIN
+    refused = None
+    if (row.role, row.clients) != (before.role, before.clients):
+        event = e.MemberChanged(
+            actor=by,
+            at=STAMPED,
+            member=row.id,
+            role=row.role,
+            role_before=before.role,
+            clients=_in_order(row.clients),
+            clients_before=_in_order(before.clients),
+            by_plugin=plugin,
+        )
+        refused = await house.journal.audit(tenant, event)
+    return refused
+
+
+def _in_order(clients: frozenset[UUID] | None) -> tuple[UUID, ...] | None:
+    return None if clients is None else tuple(sorted(clients))
+
+
+async def close_account(house: House, tenant: UUID, by: Actor, row: MemberRow, plugin: str = "") -> Refused | None:
+    """Deactivate a member, on the word of an admin or of the identity plugin that knows the person."""
+    if house.journal.held:
+        return HELD
+    if isinstance(await house.catalogue.members.change(tenant, replace(row, active=False)), LastAdmin):
+        return LAST_ADMIN
+    await house.catalogue.sign_ins.delete_of_member(tenant, row.id, house.clock.now())
+    return await house.journal.audit(tenant, e.MemberDeactivated(actor=by, at=STAMPED, member=row.id, by_plugin=plugin))
+
+
+async def managed(
+    house: House, tenant: UUID, plugin: str, row: MemberRow, role: str | None, clients: tuple[str, ...] | None
+) -> MemberRow:
+    """Apply what an identity plugin decides of a member at a sign-in, and return the member as they are then.
+
+    `role` None and `clients` None leave these to the tenant's admins; `clients` are names, whatever the case. What Caisey does
+    not have gives no right: an unknown role leaves the role, unknown clients are passed over. The last admin stays one.
+    """
+    changed = replace(row, managed_by=plugin if role is not None or clients is not None else "")
+    if role is not None and role in set(Role):
+        changed = replace(changed, role=role)
+    elif role is not None:
+        log.warning("an identity plugin gave a role that there is not", plugin=plugin, role=role)
+    if clients is not None and EVERY_CLIENT in clients:
+        changed = replace(changed, clients=None)
+    elif clients is not None:
+        wanted = {name.strip().lower() for name in clients}
+        known = await house.catalogue.clients.list(tenant)
+        changed = replace(changed, clients=frozenset(client.id for client in known if client.name.lower() in wanted))
+    refused = await _write(house, tenant, SERVER, row, changed, plugin)
+    if refused is not None:
+        log.warning("what an identity plugin decided of a member was not done", plugin=plugin, reason=refused.reason)
+        return row
+    return changed
 
 
 async def by_id(house: House, tenant: Tenant, identity: UUID) -> Member | Refused:

@@ -39,6 +39,7 @@ TAGS = [
     "member-changed",
     "member-created",
     "member-deactivated",
+    "member-linked",
     "member-reactivated",
     "not-run",
     "nudged",
