@@ -18,9 +18,9 @@ LOGOUT = {"http://schemas.openid.net/event/backchannel-logout": {}}
 Key = RSAKey | ECKey | OKPKey
 
 
-def rsa(kid: str | None = "one", bits: int = 2048) -> RSAKey:
+def rsa(kid: str = "one") -> RSAKey:
     """Make an RSA key."""
-    return RSAKey.generate_key(bits, {"kid": kid} if kid else None, private=True)
+    return RSAKey.generate_key(2048, {"kid": kid}, private=True)
 
 
 def public(*keys: Key, **more: Any) -> dict[str, Any]:
@@ -52,7 +52,8 @@ def signed(key: Key, told: Mapping[str, Any] | bytes, algorithm: str = "RS256", 
     wanted = {"alg": algorithm, "kid": key.kid, **header}
     protected = {name: value for name, value in wanted.items() if value is not None}
     start = f"{encoded(protected)}.{encoded(payload)}"  # by hand: the library signs no header that it finds odd
-    maker = jws.JWSRegistry(algorithms=[algorithm]).get_alg(algorithm)
+    named = "Ed25519" if algorithm == "EdDSA" else algorithm
+    maker = jws.JWSRegistry(algorithms=[named]).get_alg(named)
     return f"{start}.{encoded(maker.sign(start.encode(), key))}"
 
 

@@ -1,8 +1,12 @@
 """Claims: JSON from outside, of which only some is what it should be."""
 
+import base64
 import json
+import re
 from collections.abc import Mapping, Sequence
-from typing import Any, NoReturn
+from typing import Any, Final, NoReturn
+
+_BASE64URL: Final = re.compile(r"[A-Za-z0-9_-]+")
 
 Claims = Mapping[str, Any]  # a provider may put anything there: each use checks what it takes
 
@@ -16,6 +20,13 @@ def no_duplicates(text: bytes) -> Claims:
     if not isinstance(found, dict):
         raise ValueError("no JSON object")
     return found
+
+
+def decoded(text: str) -> bytes:
+    """Return the bytes of base64url without padding (RFC 7515, 2). Raises ValueError for any other letter."""
+    if _BASE64URL.fullmatch(text) is None:
+        raise ValueError("no base64url")
+    return base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
 
 
 def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

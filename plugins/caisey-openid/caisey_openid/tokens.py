@@ -7,7 +7,7 @@ from typing import Any, Final, Literal
 
 from msgspec import Struct
 
-from caisey_openid.claims import Claims, no_duplicates
+from caisey_openid.claims import Claims, decoded, no_duplicates
 from caisey_openid.keys import ALGORITHMS, KeyRing, NoKeyFits
 
 LARGEST_TOKEN: Final = 64 * 1024  # characters; a person in 200 groups has a token of about 12 KiB
@@ -54,7 +54,7 @@ def header_of(token: str, algorithms: tuple[str, ...] = ()) -> Claims:
     parts = token.split(".")
     _require(len(parts) == 3 and all(parts), "a signed token has three parts")
     try:
-        header = no_duplicates(base64.urlsafe_b64decode(parts[0] + "=" * (-len(parts[0]) % 4)))
+        header = no_duplicates(decoded(parts[0]))
     except ValueError:
         raise NotTrusted("the token’s header") from None
     allowed = ALGORITHMS & set(algorithms) if algorithms else ALGORITHMS
