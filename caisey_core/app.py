@@ -27,6 +27,7 @@ from caisey_core.domain.roles import Member
 from caisey_core.http import agent, api, files, pages, plugins, problems, session_socket, sign_in, static, transcripts
 from caisey_core.http.rendering import error_page, template_config
 from caisey_core.http.who import Connection, csrf_cookie_name, member_of_api, member_of_page
+from caisey_core.plugin_host.choices import Choices
 from caisey_core.plugin_host.host import PluginHost
 from caisey_core.record.keys import MasterKey
 from caisey_core.record.store import StoreTrouble
@@ -46,6 +47,7 @@ from caisey_core.services.verdicts import Verdicts
 from caisey_core.services.witnesses import Witnesses
 
 TICK_SECONDS = 1.0
+WATCH_SECONDS = 1.0  # between looks at plugins' threads
 SAVE_SECONDS = 15.0
 SWEEP_SECONDS = 600.0
 SECURITY_HEADERS = {
@@ -72,7 +74,8 @@ async def open_house(folder: Path, config: Config, clock: Clock | None = None) -
     except BaseException:
         await record.close()
         raise
-    house = House(config, folder, clock or Clock(), catalogue, record, PluginHost(catalogue.plugin_store), Live())
+    plugins = PluginHost(catalogue.plugin_store, Choices(catalogue.plugin_choices, master))
+    house = House(config, folder, clock or Clock(), catalogue, record, plugins, Live())
     try:
         await _begin(house)
     except BaseException:
@@ -157,6 +160,11 @@ async def save_live(house: House) -> None:
         await house.catalogue.devices.save_live(tenant, changed)
 
 
+async def watch_plugins(house: House) -> None:
+    """Replace plugins' threads that hang."""
+    house.plugins.watch()
+
+
 async def _every(seconds: float, house: House, work: Callable[[House], Any], *, at_once: bool = False) -> None:
     pause = 0.0 if at_once else seconds
     while True:
@@ -184,6 +192,8 @@ def make_app(house: House) -> Litestar:
     async def running(_: Litestar) -> AsyncIterator[None]:
         tasks = [
             asyncio.create_task(_every(TICK_SECONDS, house, closing.tick)),
+            asyncio.create_task(_every(WATCH_SECONDS, house, watch_plugins)),
+            asyncio.create_task(_every(TICK_SECONDS, house, lambda house: house.plugins.refresh())),
             asyncio.create_task(_every(SAVE_SECONDS, house, save_live)),
             asyncio.create_task(_every(SWEEP_SECONDS, house, erasure.sweep, at_once=True)),
             asyncio.create_task(_every(SAVE_SECONDS, house, witnesses.save)),

@@ -4,6 +4,7 @@ import argparse
 import asyncio
 import os
 import sys
+import threading
 from collections.abc import Coroutine
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -21,6 +22,20 @@ def main(arguments: list[str] | None = None) -> int:
     parser = _parser()
     given = parser.parse_args(arguments)
     os.umask(0o077)
+    before = set(threading.enumerate())
+    code = _run(given)
+    if left := [thread.name for thread in threading.enumerate() if thread not in before and not thread.daemon]:
+        # Python would wait for them for ever, and everything of ours is closed
+        print(
+            f"caisey: plugins started threads that do not end ({', '.join(sorted(left))}); left them behind.", file=sys.stderr
+        )
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
+    return code
+
+
+def _run(given: argparse.Namespace) -> int:
     try:
         return int(given.run(given))
     except KeyboardInterrupt:

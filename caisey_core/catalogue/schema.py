@@ -119,4 +119,12 @@ UPDATE member SET narrowed = TRUE WHERE EXISTS (SELECT 1 FROM member_client WHER
 CREATE INDEX browser_session_member ON browser_session (tenant, member);
 CREATE INDEX api_token_member ON api_token (tenant, member)
 """,
+    """
+ALTER TABLE plugin_enabled ADD COLUMN enabled BOOLEAN NOT NULL DEFAULT TRUE;
+ALTER TABLE plugin_enabled ADD COLUMN allow_private BOOLEAN NOT NULL DEFAULT FALSE;
+ALTER TABLE plugin_enabled ADD COLUMN version BIGINT NOT NULL DEFAULT 1;
+CREATE TABLE plugin_default (id UUID PRIMARY KEY, tenant UUID NOT NULL, kind VARCHAR NOT NULL, plugin VARCHAR NOT NULL);
+CREATE UNIQUE INDEX plugin_default_kind ON plugin_default (tenant, kind);
+CREATE TABLE plugin_change (id UUID PRIMARY KEY, tenant UUID NOT NULL UNIQUE, version BIGINT NOT NULL, sealed_key BLOB)
+""",
 )

@@ -187,6 +187,23 @@ class PluginEnabledTable(Table, tablename="plugin_enabled"):
     plugin = Varchar()
     settings = Bytea(null=True, default=None)
     enabled_at = BigInt()
+    enabled = Boolean()
+    allow_private = Boolean()
+    version = BigInt()
+
+
+class PluginDefaultTable(Table, tablename="plugin_default"):
+    id = UUID(primary_key=True)
+    tenant = UUID()
+    kind = Varchar()
+    plugin = Varchar()
+
+
+class PluginChangeTable(Table, tablename="plugin_change"):
+    id = UUID(primary_key=True)
+    tenant = UUID()
+    version = BigInt()
+    sealed_key = Bytea(null=True, default=None)
 
 
 class PluginEntryTable(Table, tablename="plugin_entry"):
@@ -288,6 +305,8 @@ ALL = (
     SessionTable,
     NoticeTable,
     PluginEnabledTable,
+    PluginDefaultTable,
+    PluginChangeTable,
     PluginEntryTable,
     ErasureTable,
     RetentionTable,

@@ -630,6 +630,26 @@ class WitnessRefused(Event, frozen=True, tag="witness-refused"):
     shown: int  # leaves under the checkpoint that this server had then
 
 
+class FactorAdded(Event, frozen=True, tag="factor-added"):
+    """A member signs in with something besides the password from now on."""
+
+    member: UUID
+    factor: str  # authenticator or passkey
+    title: str
+
+
+class FactorRemoved(Event, frozen=True, tag="factor-removed"):
+    member: UUID
+    factor: str
+    title: str
+
+
+class RecoveryCodesMade(Event, frozen=True, tag="recovery-codes-made"):
+    """The ones before are good for nothing now."""
+
+    member: UUID
+
+
 class WitnessSatisfied(Event, frozen=True, tag="witness-satisfied"):
     """A device that refused this server's record takes it again."""
 
@@ -681,6 +701,9 @@ AuditEvent = (
     | PluginDisabled
     | WitnessRefused
     | WitnessSatisfied
+    | FactorAdded
+    | FactorRemoved
+    | RecoveryCodesMade
 )
 
 AnyEvent = SessionEvent | AuditEvent

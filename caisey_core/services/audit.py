@@ -19,7 +19,10 @@ from caisey_core.services.views import AuditEntry, AuditFilter, AuditGroup, Audi
 PAGE: Final = 100
 READ_AT_ONCE: Final = 500
 GROUPS: Final[dict[AuditGroup, tuple[type[e.Event], ...]]] = {
-    "sign-in": (e.SignInLinkCreated, e.ApiTokenCreated, e.SignedIn, e.SignInFailed, e.SignedOut, e.MemberLinked, e.PasswordSet),
+    "sign-in": (
+        *(e.SignInLinkCreated, e.ApiTokenCreated, e.SignedIn, e.SignInFailed, e.SignedOut, e.MemberLinked, e.PasswordSet),
+        *(e.FactorAdded, e.FactorRemoved, e.RecoveryCodesMade),
+    ),
     "devices": (
         *(e.InstallerCreated, e.InstallerRotated, e.InstallerRevoked),
         *(e.DeviceEnrolled, e.DeviceRenamed, e.DeviceMoved, e.DeviceRemoved),
@@ -38,6 +41,9 @@ GROUPS: Final[dict[AuditGroup, tuple[type[e.Event], ...]]] = {
         *(e.MemberCreated, e.MemberChanged, e.MemberDeactivated, e.MemberReactivated, e.PluginEnabled, e.PluginDisabled),
     ),
 }
+
+
+_FACTORS: Final = {"authenticator": "authenticator app"}
 
 
 class Logged(Struct, frozen=True):
@@ -170,6 +176,12 @@ def _sentence(event: e.AnyEvent | e.Unknown, names: dict[UUID, str]) -> str:
             return f"{names.get(event.member, 'A member')} can sign in by {event.way} too"
         case e.PasswordSet():
             return "Set a new password"
+        case e.FactorAdded():
+            return f"Signs in with the {_FACTORS.get(event.factor, event.factor)} “{event.title}” from now on"
+        case e.FactorRemoved():
+            return f"No longer signs in with the {_FACTORS.get(event.factor, event.factor)} “{event.title}”"
+        case e.RecoveryCodesMade():
+            return "Made new recovery codes"
         case e.InstallerCreated():
             return "Made an installer" + (f" for the device {event.device_name}" if event.device_name else "")
         case e.InstallerRotated():

@@ -14,6 +14,7 @@ from caisey_hookspecs import CommandView, Rejected, Shell, Unavailable
 
 LIMIT_SECONDS = 0.5
 KINDS = ("identity", "shell", "notifier")
+VANISHED = "It is enabled here, but not installed any more. Its settings are kept: install it and start the server again."
 
 
 async def shell_of(house: House, device: RosterDevice) -> str:
@@ -40,12 +41,16 @@ async def page(house: House, member: Member) -> tuple[PluginView, ...] | Refused
     if (refused := refuse_unless(member, May.SEE_PLUGINS)) is not None:
         return refused
     enabled = {name for kind in KINDS for name in await house.plugins.enabled(member.tenant, kind)}
-    views = []
+    views = [
+        PluginView(name=name, title=name, version="", kinds=(), enabled=True, state="broken", detail=VANISHED)
+        for name in await house.plugins.vanished(member.tenant)
+        if name not in house.plugins.installed
+    ]
     for name, one in house.plugins.installed.items():
         health = house.plugins.health(member.tenant, name)
         info = one.info
-        state: Literal["ok", "failing", "broken"] = "broken" if info is None else "failing" if health.hangs else "ok"
-        detail = one.verdict if info is None else health.last_error
+        works = health.state in ("unused", "well")
+        state: Literal["ok", "failing", "broken"] = "broken" if info is None else "ok" if works else "failing"
         views.append(
             PluginView(
                 name=name,
@@ -54,7 +59,7 @@ async def page(house: House, member: Member) -> tuple[PluginView, ...] | Refused
                 kinds=info.kinds if info is not None else (),
                 enabled=name in enabled,
                 state=state,
-                detail=detail,
+                detail=one.verdict if info is None else health.words,
             )
         )
     return tuple(views)

@@ -509,13 +509,26 @@ class SentAway(View, frozen=True):
     browser: str
 
 
+class FactorView(View, frozen=True):
+    """Something by which a member signs in besides the password. Times are UTC microseconds."""
+
+    id: str
+    kind: str
+    title: str
+    added_at: int
+    last_used_at: int | None
+
+
 class AccountPage(View, frozen=True):
-    """A member's own account. `by_link`: this browser was signed in by a link."""
+    """A member's own account. `by_link`: this browser was signed in by a link; `kinds`: what can be added to the password."""
 
     name: str
     email: str
     way: str
     by_link: bool
+    kinds: tuple[str, ...] = ()
+    factors: tuple[FactorView, ...] = ()
+    recovery_codes: int = 0
 
 
 class KeysPage(View, frozen=True):

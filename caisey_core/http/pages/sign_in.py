@@ -53,7 +53,9 @@ async def complete(request: AnyRequest, tenant: FromPath[str], house: NamedDepen
         if way.plugin == plugin and shown is not None:
             kept = dict(typed)
             fields = tuple(
-                msgspec.structs.replace(field, value=kept.get(field.name, field.value)) if field.kind != "password" else field
+                msgspec.structs.replace(field, value=kept.get(field.name, field.value))
+                if field.kind in ("text", "email")
+                else field
                 for field in shown.fields
             )
             shown = msgspec.structs.replace(shown, fields=fields)
