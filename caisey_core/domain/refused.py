@@ -9,7 +9,7 @@ class Refused(Struct, frozen=True):
     """`reason` and `what_to_do` are whole sentences for the person who asked.
 
     `status` is the HTTP status that tells it best: 403 not allowed, 404 not there or not yours, 409 not now, 422 bad input.
-    `field` names the input that is wrong, where one is.
+    `field` names the input that is wrong, where one is. `sign_in_again`: the person may, but must first prove who they are.
     """
 
     reason: str
@@ -17,3 +17,4 @@ class Refused(Struct, frozen=True):
     status: Literal[401, 403, 404, 405, 409, 413, 422, 429, 500, 503] = 409
     field: str = ""
     retry_after_seconds: float | None = None
+    sign_in_again: bool = False
