@@ -228,24 +228,20 @@ async def by_link(house: House, token: str, address: str, browsers: Mapping[str,
 
 async def by_cookie(house: House, token: str) -> Member | None:
     """Return whose browser this is; None once it was idle or signed in for too long."""
-    found = await house.catalogue.sign_ins.session_by_hash(hash_of(token))
+    found = await house.catalogue.holders.of(hash_of(token))
     if found is None:
         return None
-    tenant_id, session = found
+    session, tenant = found.session, found.tenant
     now = house.clock.now()
     if now >= session.expires_at or now >= session.idle_until:
-        await house.catalogue.sign_ins.delete_session(tenant_id, session.token_hash)
+        await house.catalogue.sign_ins.delete_session(tenant.id, session.token_hash)
         return None
-    tenant = await house.catalogue.tenants.by_id(tenant_id)
-    if tenant is None or tenant.suspended_at is not None:
-        return None
-    member = await members.by_id(house, tenant, session.member, session.proved_at)
-    if isinstance(member, Refused):
+    if tenant.suspended_at is not None or not found.member.active:
         return None
     if now - session.last_used_at > TOUCH_US:
         idle_until = now + house.config.sign_in_idle_minutes * 60_000_000
-        await house.catalogue.sign_ins.touch_session(tenant_id, session.token_hash, now, idle_until)
-    return member
+        await house.catalogue.sign_ins.touch_session(tenant.id, session.token_hash, now, idle_until)
+    return members.member_of(tenant, found.member, session.proved_at)
 
 
 async def sign_out(house: House, member: Member, token: str) -> str:
