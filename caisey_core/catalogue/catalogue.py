@@ -20,6 +20,7 @@ from caisey_core.catalogue.shares import Shares
 from caisey_core.catalogue.sign_ins import SignIns
 from caisey_core.catalogue.tenants import Tenants
 from caisey_core.catalogue.transcripts import Transcripts
+from caisey_core.catalogue.ways import Ways
 from caisey_core.catalogue.witnesses import Witnesses
 
 if TYPE_CHECKING:
@@ -35,6 +36,7 @@ class Catalogue:
         self.clients = Clients()
         self.members = Members(engine)
         self.sign_ins = SignIns()
+        self.ways = Ways()
         self.installers = Installers(engine)
         self.devices = Devices(engine)
         self.assignments = Assignments()

@@ -24,6 +24,7 @@ class BrowserSession(Struct, frozen=True, kw_only=True):
     last_used_at: int
     idle_until: int
     expires_at: int
+    proved_at: int  # 0: a provider remembered the person, who proved nothing
     provider_session: str = ""
     sign_out_hint: bytes | None = None
 
@@ -98,6 +99,12 @@ class SignIns:
         await t.delete().where((t.tenant == tenant) & (t.member == member) & (t.token_hash != kept)).run()
 
     @scoped
+    async def delete_sessions(self, tenant: UUID) -> None:
+        """Sign all browsers out."""
+        t = BrowserSessionTable
+        await t.delete().where(t.tenant == tenant).run()
+
+    @scoped
     async def end_provider_sessions(self, tenant: UUID, way: str, provider_session: str) -> list[UUID]:
         """End the sessions that a provider ended, and return whose they were, one for each."""
         t = BrowserSessionTable
@@ -129,6 +136,7 @@ class SignIns:
         rows = await t.delete().where(wanted).returning(t.sealed)
         return bytes(rows[0]["sealed"]) if rows else None
 
+    @scoped
     async def delete_of_member(self, tenant: UUID, member: UUID, now: int) -> None:
         """End a member's browser sessions, API tokens and unused sign-in links."""
         b, a, k = BrowserSessionTable, ApiTokenTable, SignInLinkTable

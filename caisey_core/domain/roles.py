@@ -68,7 +68,7 @@ class Member(Struct, frozen=True, kw_only=True):
     email: str
     role: Role
     clients: frozenset[UUID] | None = None  # None: all clients; empty: none
-    signed_in_at: int | None = None  # of the browser's session, UTC microseconds; None: not by a browser
+    proved_at: int | None = None  # when this browser's person proved who they are, UTC microseconds; None: not by a browser
 
     @property
     def actor(self) -> Actor:

@@ -37,7 +37,7 @@ UNREADABLE = Refused("What was sent cannot be read.", "Correct the input and sen
 
 
 class Problem(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """RFC 9457 members, and ours: what to do, which input, and the id to quote to the operator."""
+    """RFC 9457 members, and ours: what to do, which input, whether signing in again helps, and the id to quote to the operator."""
 
     type: str = "about:blank"
     title: str
@@ -46,6 +46,7 @@ class Problem(Struct, frozen=True, kw_only=True, omit_defaults=True):
     what_to_do: str = ""
     field: str = ""
     errors: tuple[Wrong, ...] = ()
+    sign_in_again: bool = False
     request_id: str = ""
 
 
@@ -102,6 +103,7 @@ def problem_of(refused: Refused, request_id: str) -> Problem:
         what_to_do=refused.what_to_do,
         field=refused.field,
         errors=refused.wrong,
+        sign_in_again=refused.sign_in_again,
         request_id=request_id,
     )
 

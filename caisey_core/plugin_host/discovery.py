@@ -1,5 +1,6 @@
 """Finds installed plugins: each entry point of the group `caisey.plugins` by itself, so that a broken one harms no other."""
 
+import inspect
 import re
 import threading
 from collections.abc import Callable, Iterator
@@ -160,6 +161,9 @@ def _load(entry: EntryPoint) -> Installed:
         told = manager.hook.caisey_plugin()
     except Exception as error:
         raise _Broken(f"its caisey_plugin fails ({failure_of(error).words})") from error
+    if inspect.iscoroutine(told):
+        told.close()
+        raise _Broken("its caisey_plugin is a coroutine: leave out the async")
     if not isinstance(told, PluginInfo):
         raise _Broken("it has no caisey_plugin hook that returns a PluginInfo")
     info = _checked(told, entry.name, manager.hook)

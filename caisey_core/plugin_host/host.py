@@ -15,7 +15,7 @@ from msgspec.structs import replace
 
 from caisey_core.catalogue.outcomes import CatalogueUnavailable
 from caisey_core.catalogue.plugin_store import PluginStore
-from caisey_core.plugin_host.answers import checked
+from caisey_core.plugin_host.answers import checked, no_coroutine
 from caisey_core.plugin_host.choices import Choices, Opened, TenantChoices
 from caisey_core.plugin_host.context import SystemClock, decode_settings, make_context
 from caisey_core.plugin_host.discovery import KINDS, Installed, discover
@@ -25,6 +25,7 @@ from caisey_core.plugin_host.health import Health, Pulse
 from caisey_core.plugin_host.http import PluginHttp
 from caisey_core.plugin_host.masking import Mask, PluginLog, secrets_in
 from caisey_core.plugin_host.reach import hosts_of
+from caisey_core.plugin_host.reports import Heard, TenantReporter, nobody
 from caisey_core.plugin_host.runner import Runner
 from caisey_hookspecs import Check, Clock, CoreEvent, PluginInfo, Rejected, TenantObject, Unavailable
 
@@ -74,6 +75,7 @@ class PluginHost:
     ) -> None:
         self._tables, self.choices = tables, choices
         self._clock = clock or SystemClock()
+        self.heard: Heard = nobody  # takes what plugins report
         self.installed: dict[str, Installed] = {}
         for one in discover() if installed is None else installed:
             taken = one.entry_point in self.installed
@@ -115,11 +117,6 @@ class PluginHost:
         chosen = await self.chosen(tenant)
         found = [name for name, usable in self._usable.items() if kind in usable.info.kinds and usable.is_on(chosen)]
         return sorted(found, key=lambda name: name != chosen.defaults.get(kind))
-
-    async def vanished(self, tenant: UUID) -> list[str]:
-        """Return what the tenant enabled and cannot use any more: not installed now, or broken. Its settings are kept."""
-        chosen = await self.chosen(tenant)
-        return sorted(name for name, row in chosen.plugins.items() if row.enabled and name not in self._usable)
 
     async def chosen(self, tenant: UUID) -> TenantChoices:
         """Return what a tenant chose, as this server knows it."""
@@ -353,9 +350,11 @@ class PluginHost:
         async def make() -> _Made:
             settings, http = _prepared(info, choice, secrets)
             mask = Mask(secrets_in(settings))
+            report = TenantReporter(self.heard, core, tenant, info.name)
             own_log = PluginLog(info.name, str(tenant), mask)
-            context = make_context(info, settings, tenant, self._tables, core, self._clock, http, own_log)
+            context = make_context(info, settings, tenant, self._tables, core, self._clock, http, own_log, report)
             found = factory(context=context)
+            no_coroutine(found)
             if not isinstance(found, kind):
                 raise Misfit(f"made {type(found).__name__}, which is no {kind.__name__}")
             return _Made(found, http, mask, generation)

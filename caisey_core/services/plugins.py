@@ -19,6 +19,7 @@ from caisey_core.record.keys import KeyTrouble
 from caisey_core.services.house import House
 from caisey_core.services.journal import HELD, STAMPED
 from caisey_core.services.outcomes import NOT_FOUND, bad_input
+from caisey_core.services.step_up import refuse_unless_sure
 from caisey_core.services.views import PluginDetail, PluginTest, PluginTrouble, PluginView
 from caisey_hookspecs import PluginInfo, Rejected, Unavailable
 
@@ -179,7 +180,7 @@ async def _view(house: House, member: Member, name: str, chosen: TenantChoices) 
 
 async def usable(house: House, member: Member, name: str) -> Usable | Refused:
     """Return a plugin that the member may change, with what is stored for it now."""
-    if (refused := refuse_unless(member, May.CHANGE_PLUGINS)) is not None:
+    if (refused := refuse_unless_sure(house, member, May.CHANGE_PLUGINS)) is not None:
         return refused
     one = house.plugins.installed.get(name)
     if one is None:
@@ -283,7 +284,7 @@ async def enable(house: House, member: Member, name: str, *, anyway: bool) -> Pl
 
 async def disable(house: House, member: Member, name: str) -> PluginDetail | Refused:
     """Disable a plugin; its settings stay. The last way to sign in stays too."""
-    if (refused := refuse_unless(member, May.CHANGE_PLUGINS)) is not None:
+    if (refused := refuse_unless_sure(house, member, May.CHANGE_PLUGINS)) is not None:
         return refused
     if name not in house.plugins.installed:
         return NOT_FOUND
@@ -310,7 +311,7 @@ async def _switch(house: House, member: Member, name: str, *, on: bool) -> Plugi
 
 async def prefer(house: House, member: Member, name: str, kind: str) -> PluginDetail | Refused:
     """Let a plugin come first among the tenant's plugins of a kind."""
-    if (refused := refuse_unless(member, May.CHANGE_PLUGINS)) is not None:
+    if (refused := refuse_unless_sure(house, member, May.CHANGE_PLUGINS)) is not None:
         return refused
     if name not in house.plugins.installed:
         return NOT_FOUND

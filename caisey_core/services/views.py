@@ -332,6 +332,9 @@ class MemberView(View, frozen=True):
     name: str
     email: str
     role: Role
+    active: bool
+    clients: tuple[Choice, ...] | None  # None: all; said to those who may change it only
+    managed_by: str  # title of the identity plugin that decides role and clients at each sign-in; empty: admins do
     open_assignments: int
     open_sessions: int
 
@@ -502,6 +505,14 @@ class RecordsPage(View, frozen=True):
     technicians: tuple[Choice, ...]
 
 
+class MemberPage(View, frozen=True):
+    """One member, and the clients that there are to choose from. `oneself`: nobody changes their own rights."""
+
+    view: MemberView
+    clients: tuple[Choice, ...]
+    oneself: bool
+
+
 class NewMember(View, frozen=True):
     """A member just made, and the link for the first sign-in: shown once."""
 
@@ -530,9 +541,12 @@ class Way(View, frozen=True):
 
 
 class SignInPage(View, frozen=True):
+    """A tenant's ways to sign in; `again` names who is signed in already and is to prove it."""
+
     tenant_slug: str
     tenant_name: str
     ways: tuple[Way, ...]
+    again: str = ""
 
 
 class SignedIn(View, frozen=True):

@@ -54,7 +54,7 @@ class Identified(Struct, frozen=True, kw_only=True):
     name: str = ""
     groups: tuple[str, ...] = ()
     role: str | None = None  # admin, dispatcher, technician, senior technician or auditor
-    clients: tuple[str, ...] | None = None  # names of the clients that the member serves; empty: none
+    clients: tuple[str, ...] | None = None  # names of the clients that the member serves; "*": all; empty: none
     may_join: bool = False  # a member may be made of an unknown person: by default a technician who serves no client
     may_link: bool = False  # an unknown person with a verified e-mail address may be the member who has that address
     provider_session: str = ""  # the provider's name of this sign-in, for news that it ended

@@ -40,6 +40,7 @@ TAGS = [
     "keys-rotated",
     "member-created",
     "member-deactivated",
+    "member-linked",
     "member-reactivated",
     "not-run",
     "nudged",
