@@ -16,7 +16,7 @@ from litestar.di import Provide
 from litestar.handlers import BaseRouteHandler
 from litestar.openapi.config import OpenAPIConfig
 from litestar.openapi.plugins import JsonRenderPlugin
-from litestar.types import Message, Scope
+from litestar.types import ASGIApp, Message, Scope
 
 from caisey_core import __version__
 from caisey_core.catalogue.catalogue import Catalogue
@@ -25,8 +25,9 @@ from caisey_core.config import Config
 from caisey_core.domain.assignment import Assignment
 from caisey_core.domain.roles import Member
 from caisey_core.http import agent, api, files, pages, problems, session_socket, sign_in, static, transcripts
+from caisey_core.http.api.door import LIMITS, Door, Quotas
 from caisey_core.http.rendering import error_page, template_config
-from caisey_core.http.who import Connection, csrf_cookie_name, member_of_api, member_of_page
+from caisey_core.http.who import Connection, csrf_cookie_name, member_of_page
 from caisey_core.plugin_host.host import PluginHost
 from caisey_core.record.keys import MasterKey
 from caisey_core.record.store import StoreTrouble
@@ -34,12 +35,14 @@ from caisey_core.record.stores import open_store
 from caisey_core.record.writer import Record
 from caisey_core.search.indexes import open_index
 from caisey_core.services import closing, erasure, reconnect, screen, witnesses
+from caisey_core.services.bearers import Bearers
 from caisey_core.services.enrolment import roster_device
 from caisey_core.services.house import House, Live, log
 from caisey_core.services.indexing import Indexer
 from caisey_core.services.journal import Journal
 from caisey_core.services.outlines import Outlines
 from caisey_core.services.projector import Projector
+from caisey_core.services.repeats import Repeats
 from caisey_core.services.sharing import Sharing
 from caisey_core.services.transfers import Transfers
 from caisey_core.services.verdicts import Verdicts
@@ -73,6 +76,7 @@ async def open_house(folder: Path, config: Config, clock: Clock | None = None) -
         await record.close()
         raise
     house = House(config, folder, clock or Clock(), catalogue, record, PluginHost(catalogue.plugin_store), Live())
+    house.repeats = Repeats(catalogue, master, house.clock)
     try:
         await _begin(house)
     except BaseException:
@@ -88,6 +92,7 @@ async def _begin(house: House) -> None:
     house.indexer = Indexer(record, house.journal, open_index(house.folder, house.config.database))
     house.transfers = Transfers(house)
     house.witnesses = Witnesses(house)
+    house.bearers = Bearers(clock)
     house.outlines = Outlines(record)
     house.verdicts = Verdicts(record, clock)
     house.sharing = Sharing()
@@ -202,8 +207,10 @@ def make_app(house: House) -> Litestar:
     async def by_cookie(connection: Connection, _: BaseRouteHandler) -> None:
         connection.scope["state"]["member"] = await member_of_page(house, connection)
 
-    async def by_token(connection: Connection, _: BaseRouteHandler) -> None:
-        connection.scope["state"]["member"] = await member_of_api(house, connection)
+    quotas = Quotas(house.config)
+
+    def door(app: ASGIApp) -> Door:  # Litestar copies what a middleware is given; a function it leaves alone
+        return Door(app, house, quotas)
 
     def member(request: Request[Any, Any, Any]) -> Member:
         found: Member = request.scope["state"]["member"]
@@ -238,7 +245,7 @@ def make_app(house: House) -> Litestar:
             Router(
                 "/api/v1/t/{tenant:str}",
                 route_handlers=[*api.handlers, *files.handlers, *transcripts.handlers],
-                guards=[by_token],
+                middleware=[door],
                 dependencies=members_only,
                 opt={"exclude_from_csrf": True},
             ),
@@ -288,6 +295,7 @@ def headers_of(secure: bool) -> Callable[[Message, Scope], Awaitable[None]]:
             message["headers"] = [
                 *message["headers"],
                 *(header for header in always if header[0] not in names),
+                *scope["state"].get(LIMITS, ()),
                 (b"x-request-id", problems.request_id_of(scope).encode()),
             ]
 

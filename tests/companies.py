@@ -19,9 +19,9 @@ from caisey_core.catalogue.tenants import Tenant
 from caisey_core.config import Config
 from caisey_core.domain.roles import Role
 from caisey_core.installation import OPERATOR, add_member, announce_tenant, make_folder, make_tenant
-from caisey_core.services import clients, installers, members, sign_in
+from caisey_core.services import api_tokens, clients, installers, members, sign_in
 from caisey_core.services.house import House
-from caisey_core.services.views import ClientView, NewInstaller
+from caisey_core.services.views import ClientView, NewApiToken, NewInstaller
 
 CAST = {
     "admin": Role.ADMIN,
@@ -212,9 +212,11 @@ async def _people(house: House, tenant: Tenant) -> Company:
 
 
 async def _give_access(house: House, tenant: Tenant, company: Company, part: str, row: MemberRow) -> None:
-    token = await sign_in.new_api_token(house, members.member_of(tenant, row), "test")
+    member = members.member_of(tenant, row)
+    made = await api_tokens.make(house, member, "test", api_tokens.scopes_for(member), expires_days=None)
+    assert isinstance(made, NewApiToken), made
     link = await sign_in.new_link(house, tenant.id, OPERATOR, row.id, reusable=False)
-    company.people[part] = Person(row.name, row.role, link, token, "")
+    company.people[part] = Person(row.name, row.role, link, made.token, "")
     company.members[part] = row.id
 
 

@@ -1,4 +1,4 @@
-"""What keeps somebody signed in or lets them in: browser sessions, API tokens, sign-in links. Only hashes are kept."""
+"""What keeps somebody signed in or lets them in: browser sessions, sign-in links. Only hashes are kept."""
 
 from uuid import UUID
 
@@ -7,7 +7,7 @@ from msgspec import Struct
 from caisey_core.catalogue.engine import system_scope
 from caisey_core.catalogue.outcomes import scoped
 from caisey_core.catalogue.rows import insert, one
-from caisey_core.catalogue.tables import ApiTokenTable, BrowserSessionTable, SignInLinkTable
+from caisey_core.catalogue.tables import BrowserSessionTable, SignInLinkTable
 
 
 class BrowserSession(Struct, frozen=True, kw_only=True):
@@ -19,15 +19,6 @@ class BrowserSession(Struct, frozen=True, kw_only=True):
     last_used_at: int
     idle_until: int
     expires_at: int
-
-
-class ApiToken(Struct, frozen=True, kw_only=True):
-    id: UUID
-    member: UUID
-    token_hash: bytes
-    label: str
-    created_at: int
-    revoked_at: int | None
 
 
 class SignInLink(Struct, frozen=True, kw_only=True):
@@ -78,25 +69,6 @@ class SignIns:
         """End all sessions of a member but this one."""
         t = BrowserSessionTable
         await t.delete().where((t.tenant == tenant) & (t.member == member) & (t.token_hash != kept)).run()
-
-    @scoped
-    async def create_token(self, tenant: UUID, token: ApiToken) -> None:
-        """Keep an API token."""
-        await insert(ApiTokenTable, tenant, token)
-
-    async def token_by_hash(self, token_hash: bytes) -> tuple[UUID, ApiToken] | None:
-        """Return tenant and row of an API token."""
-        t = ApiTokenTable
-        with system_scope():
-            rows = await t.select().where(t.token_hash == token_hash).limit(1)
-        found = one(ApiToken, rows)
-        return (rows[0]["tenant"], found) if found is not None else None
-
-    @scoped
-    async def delete_tokens(self, tenant: UUID, label: str) -> None:
-        """Remove all API tokens with this label."""
-        t = ApiTokenTable
-        await t.delete().where((t.tenant == tenant) & (t.label == label)).run()
 
     @scoped
     async def create_link(self, tenant: UUID, link: SignInLink) -> None:

@@ -38,6 +38,7 @@ class May(StrEnum):
     CHANGE_MEMBERS = "change members"
     SEE_PLUGINS = "see plugins"
     SEE_AUDIT = "read the audit log"
+    CHANGE_TOKENS = "make service tokens or revoke other members' tokens"
     ERASE = "erase contents or set how long they are kept"
 
 
@@ -53,7 +54,10 @@ PERMISSIONS: Final[dict[Role, frozenset[May]]] = {
 
 
 class Member(Struct, frozen=True, kw_only=True):
-    """A person with an account in a tenant, as a service sees them."""
+    """A person with an account in a tenant, or a service with a token of its own, as services see them.
+
+    A service has no role: it may do what its token grants. Its `role` is the one that changes nothing.
+    """
 
     id: UUID
     tenant: UUID
@@ -63,15 +67,19 @@ class Member(Struct, frozen=True, kw_only=True):
     email: str
     role: Role
     clients: frozenset[UUID] | None = None  # None: all clients
+    granted: frozenset[May] | None = None  # what the API token allows; None: all that the role does
+    service: bool = False
 
     @property
     def actor(self) -> Actor:
         """This member as the actor of an event."""
-        return Actor("member", str(self.id), self.name)
+        return Actor("service" if self.service else "member", str(self.id), self.name)
 
     def may(self, what: May) -> bool:
-        """Say whether the role allows it."""
-        return what in PERMISSIONS[self.role]
+        """Say whether the role allows it, and the API token, if one was used."""
+        if self.granted is not None and what not in self.granted:
+            return False
+        return self.service or what in PERMISSIONS[self.role]
 
     def serves(self, client: UUID) -> bool:
         """Say whether this client is within the member's reach."""
@@ -82,6 +90,8 @@ def refuse_unless(member: Member, what: May) -> Refused | None:
     """Return the refusal for a member whose role does not allow it."""
     if member.may(what):
         return None
+    if member.granted is not None and what not in member.granted:
+        return Refused(f"This API token may not {what}.", "Use a token whose scopes allow it.", 403)
     return Refused(
         f"You may not {what} as {member.role}.", "Ask an admin of your company to do it or to change your role.", 403
     )

@@ -2,6 +2,7 @@
 
 import os
 import sqlite3
+from math import ceil
 from typing import Any, TypeVar
 
 import msgspec
@@ -157,7 +158,9 @@ def refusal_of(error: Exception) -> Refused:
 
 def problem_response(refused: Refused, request_id: str) -> Response[bytes]:
     """Return a refusal as an answer of the API."""
-    headers = {"retry-after": str(max(1, round(refused.retry_after_seconds)))} if refused.retry_after_seconds else {}
+    headers = {"retry-after": str(max(1, ceil(refused.retry_after_seconds)))} if refused.retry_after_seconds else {}
+    if refused.status == 401:
+        headers["www-authenticate"] = "Bearer"
     return Response(
         msgspec.json.encode(problem_of(refused, request_id)),
         status_code=refused.status,

@@ -19,7 +19,10 @@ from caisey_core.services.views import AuditEntry, AuditFilter, AuditGroup, Audi
 PAGE: Final = 100
 READ_AT_ONCE: Final = 500
 GROUPS: Final[dict[AuditGroup, tuple[type[e.Event], ...]]] = {
-    "sign-in": (e.SignInLinkCreated, e.ApiTokenCreated, e.SignedIn, e.SignInFailed, e.SignedOut, e.PasswordSet),
+    "sign-in": (
+        *(e.SignInLinkCreated, e.ApiTokenCreated, e.ApiTokenRevoked),
+        *(e.SignedIn, e.SignInFailed, e.SignedOut, e.PasswordSet),
+    ),
     "devices": (
         *(e.InstallerCreated, e.InstallerRotated, e.InstallerRevoked),
         *(e.DeviceEnrolled, e.DeviceRenamed, e.DeviceMoved, e.DeviceRemoved),
@@ -141,7 +144,11 @@ def _sentence(event: e.AnyEvent | e.Unknown, names: dict[UUID, str]) -> str:
         case e.SignInLinkCreated():
             return f"Made a sign-in link for {names.get(event.member, 'a member')}"
         case e.ApiTokenCreated():
-            return f"Made the API token “{event.label}” for {names.get(event.member, 'a member')}"
+            whose = "a service" if event.service else names.get(event.member, "a member")
+            scopes = f" with {', '.join(event.scopes)}" if event.scopes else ""
+            return f"Made the API token “{event.label}” for {whose}{scopes}"
+        case e.ApiTokenRevoked():
+            return f"Revoked the API token “{event.label}”"
         case e.SignedIn():
             return f"Signed in by {event.way} from {event.address}"
         case e.SignInFailed():

@@ -49,6 +49,7 @@ MEANS: Final[dict[type[e.Event], Means]] = {
     e.PasswordSet: Means(ACCOUNT_CHANGE, 3, "Password Change"),
     e.SignInLinkCreated: Means(ACCOUNT_CHANGE, 99, "Sign-in link created"),
     e.ApiTokenCreated: Means(ACCOUNT_CHANGE, 99, "API token created"),
+    e.ApiTokenRevoked: Means(ACCOUNT_CHANGE, 99, "API token revoked"),
     e.TenantCreated: Means(ENTITY_MANAGEMENT, 1, "Create", "tenant", "tenant"),
     e.ClientCreated: Means(ENTITY_MANAGEMENT, 1, "Create", "client", "client"),
     e.ClientRenamed: Means(ENTITY_MANAGEMENT, 5, "Move", "client", "client"),

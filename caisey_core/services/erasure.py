@@ -63,6 +63,7 @@ async def _carry_out(house: House, tenant: UUID, asked: Erasure) -> Refused | No
     await house.record.erase(tenant, stream_of(asked.session))
     await transcripts.forget(house, tenant, asked.session)
     await house.catalogue.erasures.forget_words(tenant, asked.session)
+    await house.catalogue.api_answers.forget_words(tenant)
     await house.indexer.erase(tenant, asked.session)
     house.outlines.forget(asked.session)
     house.verdicts.forget(asked.session)

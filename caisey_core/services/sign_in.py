@@ -2,7 +2,7 @@
 
 from uuid import UUID, uuid4
 
-from caisey_core.catalogue.sign_ins import ApiToken, BrowserSession, SignInLink
+from caisey_core.catalogue.sign_ins import BrowserSession, SignInLink
 from caisey_core.catalogue.tenants import Tenant
 from caisey_core.domain import events as e
 from caisey_core.domain.events import Actor
@@ -184,26 +184,3 @@ async def sign_out(house: House, member: Member, token: str) -> None:
     """End this browser's session."""
     await house.catalogue.sign_ins.delete_session(member.tenant, hash_of(token))
     await house.journal.audit(member.tenant, e.SignedOut(actor=member.actor, at=STAMPED, member=member.id))
-
-
-async def new_api_token(house: House, member: Member, label: str) -> str:
-    """Make an API token with the member's rights."""
-    token, digest = new_token()
-    row = ApiToken(id=uuid4(), member=member.id, token_hash=digest, label=label, created_at=house.clock.now(), revoked_at=None)
-    await house.catalogue.sign_ins.create_token(member.tenant, row)
-    await house.journal.audit(
-        member.tenant, e.ApiTokenCreated(actor=member.actor, at=STAMPED, token=row.id, member=member.id, label=label)
-    )
-    return token
-
-
-async def by_bearer(house: House, token: str) -> Member | None:
-    """Return whose API token this is."""
-    found = await house.catalogue.sign_ins.token_by_hash(hash_of(token))
-    if found is None or found[1].revoked_at is not None:
-        return None
-    tenant = await house.catalogue.tenants.by_id(found[0])
-    if tenant is None:
-        return None
-    member = await members.by_id(house, tenant, found[1].member)
-    return None if isinstance(member, Refused) else member

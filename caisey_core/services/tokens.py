@@ -2,6 +2,9 @@
 
 import hashlib
 import secrets
+from typing import Final
+
+PREFIX: Final = "cai_"
 
 
 def new_token() -> tuple[str, bytes]:
@@ -9,7 +12,7 @@ def new_token() -> tuple[str, bytes]:
 
     The prefix lets secret scanners find a leaked one, and keeps it from looking like an option on a command line.
     """
-    token = f"cai_{secrets.token_urlsafe(32)}"
+    token = f"{PREFIX}{secrets.token_urlsafe(32)}"
     return token, hash_of(token)
 
 

@@ -17,6 +17,8 @@ GIVEN = {
     "largest_file_bytes": "1048576",
     "sign_in_hours": "8",
     "sign_in_idle_minutes": "30",
+    "api_requests_per_minute": "60",
+    "api_requests_per_minute_of_address": "0",
     "witness_seconds": "60",
     "trusted_proxies": "127.0.0.1, 10.0.0.0/8",
     "demonstration": "true",
