@@ -15,7 +15,6 @@ from litestar.config.csrf import CSRFConfig
 from litestar.di import Provide
 from litestar.handlers import BaseRouteHandler
 from litestar.openapi.config import OpenAPIConfig
-from litestar.openapi.plugins import JsonRenderPlugin
 from litestar.types import ASGIApp, Message, Scope
 
 from caisey_core import __version__
@@ -24,7 +23,9 @@ from caisey_core.clock import Clock
 from caisey_core.config import Config
 from caisey_core.domain.assignment import Assignment
 from caisey_core.domain.roles import Member
-from caisey_core.http import agent, api, files, pages, problems, session_socket, sign_in, static, transcripts
+from caisey_core.http import agent, api, pages, problems, session_socket, sign_in, static
+from caisey_core.http.api import files, transcripts
+from caisey_core.http.api.description import Description, operation_id
 from caisey_core.http.api.door import LIMITS, Door, Quotas
 from caisey_core.http.rendering import error_page, template_config
 from caisey_core.http.who import Connection, csrf_cookie_name, member_of_page
@@ -244,7 +245,7 @@ def make_app(house: House) -> Litestar:
             ),
             Router(
                 "/api/v1/t/{tenant:str}",
-                route_handlers=[*api.handlers, *files.handlers, *transcripts.handlers],
+                route_handlers=api.routers,
                 middleware=[door],
                 dependencies=members_only,
                 opt={"exclude_from_csrf": True},
@@ -265,7 +266,12 @@ def make_app(house: House) -> Litestar:
             exclude_from_csrf_key="exclude_from_csrf",
         ),
         openapi_config=OpenAPIConfig(
-            title="Caisey", version=__version__, path="/api/v1", render_plugins=[JsonRenderPlugin(path="/openapi.json")]
+            title="Caisey",
+            version=__version__,
+            path="/api/v1",
+            render_plugins=[Description()],
+            use_handler_docstrings=True,
+            operation_id_creator=operation_id,
         ),
         request_max_body_size=1 << 20,
     )

@@ -1,6 +1,6 @@
 """Session rows: a projection of the record, for lists and look-ups."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 from uuid import UUID
 
@@ -94,16 +94,28 @@ class Sessions:
         return one(SessionRow, await t.select().where((t.tenant == tenant) & (t.id == session)).limit(1))
 
     @scoped
-    async def ended(self, tenant: UUID, limit: int) -> list[SessionRow]:
-        """Return sessions that are over, newest first."""
+    async def ended(
+        self,
+        tenant: UUID,
+        limit: int,
+        *,
+        before: tuple[int, UUID] | None = None,
+        clients: Collection[UUID] | None = None,
+        technician: UUID | None = None,
+    ) -> list[SessionRow]:
+        """Return sessions that are over, newest first, from before an end and id on; of these clients and this technician."""
         t = SessionTable
-        rows = (
-            await t.select()
-            .where((t.tenant == tenant) & t.ended_at.is_not_null())
-            .order_by(t.ended_at, ascending=False)
-            .limit(limit)
-        )
-        return many(SessionRow, rows)
+        wanted: And | Where = (t.tenant == tenant) & t.ended_at.is_not_null()
+        if clients is not None and not clients:
+            return []
+        if before is not None:
+            at, session = before
+            wanted &= (t.ended_at < at) | ((t.ended_at == at) & (t.id < session))
+        if clients is not None:
+            wanted &= t.client.is_in(list(clients))
+        if technician is not None:
+            wanted &= t.technician == technician
+        return many(SessionRow, await t.select().where(wanted).order_by(t.ended_at, t.id, ascending=False).limit(limit))
 
     @scoped
     async def by_device(self, tenant: UUID, device: UUID) -> list[SessionRow]:

@@ -3,7 +3,7 @@
 import os
 import sqlite3
 from math import ceil
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 import msgspec
 import structlog
@@ -19,7 +19,7 @@ from caisey_core.domain.refused import Refused
 T = TypeVar("T")
 log: structlog.stdlib.BoundLogger = structlog.get_logger("caisey.http")
 
-_TITLES = {
+titles: Final = {
     400: "Bad request",
     401: "Not signed in",
     403: "Not allowed",
@@ -96,7 +96,7 @@ def request_id_of(scope: Scope) -> str:
 def problem_of(refused: Refused, request_id: str) -> Problem:
     """Return a refusal as a problem."""
     return Problem(
-        title=_TITLES.get(refused.status, "Not possible"),
+        title=titles.get(refused.status, "Not possible"),
         status=refused.status,
         detail=refused.reason,
         what_to_do=refused.what_to_do,

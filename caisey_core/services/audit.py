@@ -91,13 +91,13 @@ def _entry(position: int, event: e.AnyEvent | e.Unknown, names: dict[UUID, str])
     )
 
 
-async def page(house: House, member: Member, wanted: AuditFilter, before: int | None) -> AuditPage | Refused:
+async def page(house: House, member: Member, wanted: AuditFilter, before: int | None, limit: int = PAGE) -> AuditPage | Refused:
     """Return a page of the audit log, newest first; `before` is the position where the last page ended."""
     if (refused := refuse_unless(member, May.SEE_AUDIT)) is not None:
         return refused
     found: list[AuditEntry] = []
     async for logged in entries(house, member, wanted, before):
-        if len(found) == PAGE:
+        if len(found) == limit:
             break
         found.append(logged.entry)
     else:
@@ -122,6 +122,8 @@ async def proof(house: House, member: Member) -> Proof | Refused:
 
 async def keys(house: House, member: Member) -> KeysPage | Refused:
     """Return the public key and the newest checkpoint."""
+    if (refused := refuse_unless(member, May.SEE_SESSIONS)) is not None:
+        return refused
     note = await house.record.checkpoint(member.tenant)
     size = notes.parse(note.partition("\n\n")[0] + "\n").size
     witnesses = house.witnesses.view(member, size) if member.may(May.SEE_AUDIT) else None

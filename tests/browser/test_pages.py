@@ -124,7 +124,7 @@ def test_enrolment_of_this_machine(busy: Caisey, person: Person, tmp_path: Path)
     assert "Harbor Dental" in first.stdout
     admin = busy.people["admin"]
     assert any(row["name"] == "SPARE-1" for group in admin.get("/devices")["groups"] for row in group["rows"])
-    for installer in admin.get("/installers"):
+    for installer in admin.get("/installers")["items"]:
         if installer["state"] == "valid":
             admin.post(f"/installers/{installer['id']}/rotate")
     second = subprocess.run([*command, str(tmp_path / "b")], capture_output=True, text=True)

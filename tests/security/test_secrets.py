@@ -71,7 +71,7 @@ def day(companies: Companies) -> list[tuple[str, bytes]]:
         secrets.append(("a session cookie", browser.client.cookies["caisey"]))
     for token in (*acme.installers.values(), acme.people["admin"].post("/installers", {})["token"]):
         secrets.append(("an installer's token", token))
-    rotated = acme.people["admin"].post(f"/installers/{acme.people['admin'].get('/installers')[0]['id']}/rotate")
+    rotated = acme.people["admin"].post(f"/installers/{acme.people['admin'].get('/installers')['items'][0]['id']}/rotate")
     secrets.append(("a new installer's token", rotated["token"]))
     device: Device = companies.start_device(acme, "PC", "Harbor")
     home = companies.server.data.with_name("acme-msp-PC")

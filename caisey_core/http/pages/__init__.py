@@ -3,6 +3,7 @@
 from caisey_core.http.pages import (
     account,
     administration,
+    api_docs,
     assignments,
     devices,
     events,
@@ -11,6 +12,7 @@ from caisey_core.http.pages import (
     sessions,
     share,
     sign_in,
+    tokens,
     transcripts,
     verify,
 )
@@ -21,9 +23,10 @@ handlers = [
     *sessions.handlers,
     *administration.handlers,
     *account.handlers,
+    *tokens.handlers,
     *notices.handlers,
     *records.handlers,
     *transcripts.handlers,
     *events.handlers,
 ]
-public_handlers = [*sign_in.handlers, *verify.handlers, *share.handlers]
+public_handlers = [*api_docs.handlers, *sign_in.handlers, *verify.handlers, *share.handlers]
