@@ -23,7 +23,7 @@ from caisey_core.clock import Clock
 from caisey_core.config import Config
 from caisey_core.domain.assignment import Assignment
 from caisey_core.domain.roles import Member
-from caisey_core.http import agent, api, pages, problems, session_socket, sign_in, static
+from caisey_core.http import agent, api, pages, plugins, problems, session_socket, sign_in, static
 from caisey_core.http.api import files, transcripts
 from caisey_core.http.api.description import Description, operation_id
 from caisey_core.http.api.door import LIMITS, Door, Quotas
@@ -251,6 +251,7 @@ def make_app(house: House) -> Litestar:
                 opt={"exclude_from_csrf": True},
             ),
             *pages.public_handlers,
+            *plugins.handlers,
         ],
         dependencies={"house": Provide(lambda: house, sync_to_thread=False, use_cache=True)},
         logging_config=None,

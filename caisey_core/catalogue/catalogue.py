@@ -34,7 +34,7 @@ class Catalogue:
         self._engine = engine
         self.tenants = Tenants()
         self.clients = Clients()
-        self.members = Members()
+        self.members = Members(engine)
         self.sign_ins = SignIns()
         self.api_tokens = ApiTokens()
         self.api_answers = ApiAnswers()

@@ -12,10 +12,11 @@ MOST_KEYS = 1000
 
 
 class Enabled(Struct, frozen=True):
-    """A plugin that a tenant uses; `settings` is what its admin entered."""
+    """A plugin that a tenant uses; `settings` is what its admin entered, `allow_private` whether it may reach private addresses."""
 
     plugin: str
     settings: bytes | None
+    allow_private: bool = False
 
 
 class PluginStore:

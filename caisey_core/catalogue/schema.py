@@ -97,6 +97,29 @@ CREATE TABLE share_file (id UUID PRIMARY KEY, tenant UUID NOT NULL, share UUID N
 CREATE UNIQUE INDEX share_file_part ON share_file (tenant, share, name, part)
 """,
     """
+ALTER TABLE browser_session ADD COLUMN provider_session VARCHAR NOT NULL DEFAULT '';
+ALTER TABLE browser_session ADD COLUMN sign_out_hint BLOB;
+CREATE INDEX browser_session_provider ON browser_session (tenant, way, provider_session) WHERE provider_session <> '';
+CREATE TABLE sign_in_attempt (id UUID PRIMARY KEY, tenant UUID NOT NULL, plugin VARCHAR NOT NULL,
+  handle_hash BLOB NOT NULL UNIQUE, browser_hash BLOB NOT NULL, sealed BLOB NOT NULL, expires_at BIGINT NOT NULL);
+CREATE TABLE member_way (id UUID PRIMARY KEY, tenant UUID NOT NULL, member UUID NOT NULL, plugin VARCHAR NOT NULL,
+  subject VARCHAR NOT NULL, created_at BIGINT NOT NULL);
+CREATE UNIQUE INDEX member_way_subject ON member_way (tenant, plugin, subject);
+CREATE INDEX member_way_member ON member_way (tenant, member);
+DROP INDEX member_email;
+CREATE UNIQUE INDEX member_email ON member (tenant, email) WHERE email <> ''
+""",
+    """
+ALTER TABLE tenant ADD COLUMN suspended_at BIGINT;
+ALTER TABLE tenant ADD COLUMN suspended_reason VARCHAR NOT NULL DEFAULT '';
+ALTER TABLE tenant ADD COLUMN changes BIGINT NOT NULL DEFAULT 0;
+ALTER TABLE member ADD COLUMN narrowed BOOLEAN NOT NULL DEFAULT FALSE;
+ALTER TABLE member ADD COLUMN managed_by VARCHAR NOT NULL DEFAULT '';
+UPDATE member SET narrowed = TRUE WHERE EXISTS (SELECT 1 FROM member_client WHERE member_client.member = member.id);
+CREATE INDEX browser_session_member ON browser_session (tenant, member);
+CREATE INDEX api_token_member ON api_token (tenant, member)
+""",
+    """
 ALTER TABLE api_token ADD COLUMN service BOOLEAN NOT NULL DEFAULT FALSE;
 ALTER TABLE api_token ADD COLUMN scopes VARCHAR NOT NULL DEFAULT 'read dispatch work share enrol manage audit admin';
 ALTER TABLE api_token ADD COLUMN clients VARCHAR NOT NULL DEFAULT '';

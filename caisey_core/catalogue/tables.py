@@ -9,6 +9,9 @@ class TenantTable(Table, tablename="tenant"):
     slug = Varchar()
     name = Varchar()
     created_at = BigInt()
+    suspended_at = BigInt(null=True, default=None)
+    suspended_reason = Varchar(length=None)
+    changes = BigInt()  # counts what open pages and other servers must look at again
 
 
 class ClientTable(Table, tablename="client"):
@@ -29,6 +32,8 @@ class MemberTable(Table, tablename="member"):
     subject = Varchar()
     active = Boolean()
     created_at = BigInt()
+    narrowed = Boolean()
+    managed_by = Varchar()
 
 
 class MemberClientTable(Table, tablename="member_client"):
@@ -48,6 +53,8 @@ class BrowserSessionTable(Table, tablename="browser_session"):
     last_used_at = BigInt()
     idle_until = BigInt()
     expires_at = BigInt()
+    provider_session = Varchar(length=None)
+    sign_out_hint = Bytea(null=True, default=None)
 
 
 class ApiTokenTable(Table, tablename="api_token"):
@@ -85,6 +92,25 @@ class SignInLinkTable(Table, tablename="sign_in_link"):
     expires_at = BigInt()
     reusable = Boolean()
     used_at = BigInt(null=True, default=None)
+
+
+class SignInAttemptTable(Table, tablename="sign_in_attempt"):
+    id = UUID(primary_key=True)
+    tenant = UUID()
+    plugin = Varchar()
+    handle_hash = Bytea()
+    browser_hash = Bytea()
+    sealed = Bytea()
+    expires_at = BigInt()
+
+
+class MemberWayTable(Table, tablename="member_way"):
+    id = UUID(primary_key=True)
+    tenant = UUID()
+    member = UUID()
+    plugin = Varchar()
+    subject = Varchar(length=None)
+    created_at = BigInt()
 
 
 class InstallerTable(Table, tablename="installer"):
@@ -272,6 +298,8 @@ ALL = (
     ApiTokenTable,
     ApiAnswerTable,
     SignInLinkTable,
+    SignInAttemptTable,
+    MemberWayTable,
     InstallerTable,
     DeviceTable,
     AssignmentTable,

@@ -349,11 +349,44 @@ class ClientRenamed(Event, frozen=True, tag="client-renamed"):
     before: str
 
 
+class TenantSuspended(Event, frozen=True, tag="tenant-suspended"):
+    """The operator closed the company's doors; its data stays."""
+
+    reason: str
+
+
+class TenantResumed(Event, frozen=True, tag="tenant-resumed"):
+    """The company's doors are open again."""
+
+
 class MemberCreated(Event, frozen=True, tag="member-created"):
     member: UUID
     name: str
     email: str
     role: str
+    clients: tuple[UUID, ...] | None = None  # that the member serves; None: all
+
+
+class MemberChanged(Event, frozen=True, tag="member-changed"):
+    """A member got another role, or serves other clients."""
+
+    member: UUID
+    role: str
+    role_before: str
+    clients: tuple[UUID, ...] | None  # None: all
+    clients_before: tuple[UUID, ...] | None
+    by_plugin: str = ""  # the identity plugin that decided it at a sign-in; empty: the actor did
+
+
+class MemberDeactivated(Event, frozen=True, tag="member-deactivated"):
+    """A member cannot come in any more; browser sessions, API tokens and sign-in links ended at once."""
+
+    member: UUID
+    by_plugin: str = ""  # the identity plugin that told it; empty: the actor did
+
+
+class MemberReactivated(Event, frozen=True, tag="member-reactivated"):
+    member: UUID
 
 
 class SignInLinkCreated(Event, frozen=True, tag="sign-in-link-created"):
@@ -611,7 +644,12 @@ AuditEvent = (
     TenantCreated
     | ClientCreated
     | ClientRenamed
+    | TenantSuspended
+    | TenantResumed
     | MemberCreated
+    | MemberChanged
+    | MemberDeactivated
+    | MemberReactivated
     | SignInLinkCreated
     | ApiTokenCreated
     | SignedIn

@@ -53,6 +53,10 @@ PERMISSIONS: Final[dict[Role, frozenset[May]]] = {
 }
 
 
+# What concerns the whole company: whoever serves some of its clients only may not, whatever their role.
+WHOLE_COMPANY: Final = frozenset({May.CHANGE_CLIENTS, May.CHANGE_MEMBERS, May.CHANGE_TOKENS, May.SEE_PLUGINS, May.SEE_AUDIT})
+
+
 class Member(Struct, frozen=True, kw_only=True):
     """A person with an account in a tenant, or a service with a token of its own, as services see them.
 
@@ -66,7 +70,8 @@ class Member(Struct, frozen=True, kw_only=True):
     name: str
     email: str
     role: Role
-    clients: frozenset[UUID] | None = None  # None: all clients
+    clients: frozenset[UUID] | None = None  # None: all clients; empty: none
+    signed_in_at: int | None = None  # of the browser's session, UTC microseconds; None: not by a browser
     granted: frozenset[May] | None = None  # what the API token allows; None: all that the role does
     service: bool = False
 
@@ -76,10 +81,10 @@ class Member(Struct, frozen=True, kw_only=True):
         return Actor("service" if self.service else "member", str(self.id), self.name)
 
     def may(self, what: May) -> bool:
-        """Say whether the role allows it, and the API token, if one was used."""
+        """Say whether the role allows it, and the API token, if one was used, for the clients that the member serves."""
         if self.granted is not None and what not in self.granted:
             return False
-        return self.service or what in PERMISSIONS[self.role]
+        return (self.service or what in PERMISSIONS[self.role]) and (self.clients is None or what not in WHOLE_COMPANY)
 
     def serves(self, client: UUID) -> bool:
         """Say whether this client is within the member's reach."""
@@ -92,6 +97,12 @@ def refuse_unless(member: Member, what: May) -> Refused | None:
         return None
     if member.granted is not None and what not in member.granted:
         return Refused(f"This API token may not {what}.", "Use a token whose scopes allow it.", 403)
+    if what in WHOLE_COMPANY and member.clients is not None and (member.service or what in PERMISSIONS[member.role]):
+        return Refused(
+            f"You may not {what}: you serve some clients only, and this concerns the whole company.",
+            "Ask an admin of your company to do it.",
+            403,
+        )
     return Refused(
         f"You may not {what} as {member.role}.", "Ask an admin of your company to do it or to change your role.", 403
     )

@@ -6,7 +6,7 @@ from litestar import Request, get, post
 from litestar.di import NamedDependency
 from litestar.params import FromPath
 from litestar.response import Redirect, Template
-from litestar.status_codes import HTTP_303_SEE_OTHER
+from litestar.status_codes import HTTP_200_OK, HTTP_303_SEE_OTHER
 
 from caisey_core.domain.refused import Refused
 from caisey_core.domain.roles import Member
@@ -53,12 +53,19 @@ async def _use(request: Request[Any, Any, Any], token: str, house: House) -> Red
 
 
 @post("/sign-out")
-async def sign_out(request: Request[Any, Any, Any], member: NamedDependency[Member], house: NamedDependency[House]) -> Redirect:
-    """Sign this browser out."""
-    await sign_in.sign_out(house, member, browser_of(house.config, request))
-    return Redirect(
-        f"/t/{member.tenant_slug}/sign-in", status_code=HTTP_303_SEE_OTHER, cookies=[session_cookie(house.config, "")]
-    )
+async def sign_out(
+    request: Request[Any, Any, Any], member: NamedDependency[Member], house: NamedDependency[House]
+) -> Redirect | Template:
+    """Sign this browser out, and lead it to the provider that signed it in.
+
+    A page leads there and not a redirect: browsers apply our policy for forms, ourselves only, to redirects as well (CSP 3, 6.4.2).
+    """
+    provider = await sign_in.sign_out(house, member, browser_of(house.config, request))
+    gone = [session_cookie(house.config, "")]
+    if provider:
+        context = {"tenant_name": member.tenant_name, "provider": provider}
+        return Template("signed_out.html", context=context, cookies=gone, status_code=HTTP_200_OK)
+    return Redirect(f"/t/{member.tenant_slug}/sign-in", status_code=HTTP_303_SEE_OTHER, cookies=gone)
 
 
 @get("/", include_in_schema=False)

@@ -14,6 +14,7 @@ from caisey_core.services import api_tokens, bearers, sign_in
 from caisey_core.services.api_tokens import Caller
 from caisey_core.services.house import House
 from caisey_core.services.outcomes import NOT_FOUND
+from caisey_core.services.redirects import ATTEMPT_SECONDS
 from caisey_core.services.tokens import PREFIX
 
 NO_TOKEN = Refused("The API token is missing or not valid.", "Send it as “Authorization: Bearer …”.", 401)
@@ -46,6 +47,24 @@ def session_cookie(config: Config, token: str) -> Cookie:
         secure=config.secure,
         samesite="lax",
         max_age=0 if not token else config.sign_in_hours * 3600,
+    )
+
+
+def attempt_cookie_name(config: Config) -> str:
+    """Return the name of the cookie by which a browser is known when it comes back from a provider."""
+    return "__Host-caisey-attempt" if config.secure else "caisey-attempt"
+
+
+def attempt_cookie(config: Config, token: str) -> Cookie:
+    """Return that cookie. It is not strict: the browser comes back from another site."""
+    return Cookie(
+        key=attempt_cookie_name(config),
+        value=token,
+        path="/",
+        httponly=True,
+        secure=config.secure,
+        samesite="lax",
+        max_age=ATTEMPT_SECONDS,
     )
 
 

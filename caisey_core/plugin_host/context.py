@@ -1,8 +1,8 @@
-"""What a plugin is given: its settings, store, clock and log, and HTTP that reaches nothing undeclared."""
+"""What a plugin is given: its settings, store, clock and log, and HTTP to the hosts that it declared."""
 
 import asyncio
 import logging
-from collections.abc import Coroutine, Mapping
+from collections.abc import Coroutine
 from datetime import UTC, datetime
 from typing import Any, Final, TypeVar
 from uuid import UUID
@@ -11,7 +11,9 @@ import msgspec
 from msgspec import Struct
 
 from caisey_core.catalogue.plugin_store import PluginStore
-from caisey_hookspecs import Change, Clock, Context, Entry, HttpAnswer, PluginInfo, Rejected, Secret
+from caisey_core.plugin_host.http import PluginHttp
+from caisey_core.plugin_host.reach import hosts_of
+from caisey_hookspecs import Change, Clock, Context, Entry, PluginInfo, Rejected, Secret
 
 LONGEST_KEY: Final = 200  # characters
 LARGEST_VALUE: Final = 64 * 1024  # bytes
@@ -48,25 +50,6 @@ class TenantStore:
         return await self._there(self._tables.keys(self._tenant, self._plugin, prefix))
 
 
-class ClosedHttp:
-    """Reaches nothing, and says why."""
-
-    def __init__(self, words: str) -> None:
-        self._words = words
-
-    async def request(
-        self,
-        method: str,
-        url: str,
-        *,
-        headers: Mapping[str, str] | None = None,
-        body: bytes | None = None,
-        timeout_seconds: float = 10.0,
-    ) -> HttpAnswer:
-        """Refuse."""
-        raise Rejected(self._words)
-
-
 class SystemClock:
     """The time in UTC."""
 
@@ -91,15 +74,26 @@ def decode_settings(info: PluginInfo, stored: bytes | None) -> Struct:
 
 
 def make_context(
-    info: PluginInfo, settings: Struct, tenant: UUID, tables: PluginStore, core: asyncio.AbstractEventLoop, clock: Clock
+    info: PluginInfo,
+    settings: Struct,
+    tenant: UUID,
+    tables: PluginStore,
+    core: asyncio.AbstractEventLoop,
+    clock: Clock,
+    *,
+    allow_private: bool = False,
 ) -> Context[Any]:
-    """Return the context of one plugin in one tenant. `core` is the loop on which the store's queries run."""
-    closed = "This version of Caisey reaches no vendors yet." if info.hosts else "This plugin declared no hosts."
+    """Return the context of one plugin in one tenant. Call it on the plugin's thread: it runs the plugin's `hosts_from`.
+
+    `core` is the loop on which the store's queries run; `allow_private` is the admin's choice for this plugin. Raises Rejected
+    where the settings name what is no host.
+    """
+    entered = info.hosts_from(settings) if info.hosts_from is not None else ()
     return Context(
         tenant=str(tenant),
         settings=settings,
         store=TenantStore(tables, core, tenant, info.name),
-        http=ClosedHttp(closed),
+        http=PluginHttp(hosts_of(info.hosts, entered), allow_private=allow_private),
         log=logging.getLogger(f"caisey.plugins.{info.name}"),
         clock=clock,
         report=_report,

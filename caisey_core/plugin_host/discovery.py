@@ -3,14 +3,16 @@
 import re
 import threading
 import traceback
+from collections.abc import Callable
 from importlib.metadata import EntryPoint, entry_points
-from typing import Any, Final
+from typing import Any, Final, get_origin
 
 import msgspec
 import pluggy
 from msgspec import Struct
 
-from caisey_hookspecs import Identity, Notifier, PluginInfo, Shell, identity, notifier, plugin, shell
+from caisey_core.plugin_host.reach import Hosts
+from caisey_hookspecs import Identity, Notifier, PluginInfo, Rejected, Shell, identity, notifier, plugin, shell
 
 GROUP: Final = "caisey.plugins"
 OK: Final = "ok"
@@ -127,12 +129,20 @@ def _check(info: PluginInfo, name: str, hooks: pluggy.HookRelay) -> None:
         if not getattr(hooks, KINDS[kind].hook).get_hookimpls():
             raise _Broken(f"it says that it is of the kind “{kind}” but lacks the hook {KINDS[kind].hook}")
     try:
+        Hosts(info.hosts)
+    except Rejected as error:
+        raise _Broken(f"it declares a host that is none ({error})") from error
+    try:
         msgspec.inspect.type_info(info.settings)
     except Exception as error:  # the plugin border: whatever a foreign type does to the inspection
         raise _Broken(f"its settings cannot be read ({error})") from error
 
 
-def _as_it_is(wanted: type[Any], value: Any) -> Any:
+def _as_it_is(wanted: Any, value: Any) -> Any:
+    if get_origin(wanted) is Callable:
+        if callable(value):
+            return value
+        raise msgspec.ValidationError(f"Expected a function, got {value!r}")
     if isinstance(value, type) and issubclass(value, Struct):
         return value
     raise msgspec.ValidationError(f"Expected a Struct type, got {value!r}")

@@ -12,11 +12,11 @@ import msgspec
 import structlog
 from msgspec import Struct
 
-from caisey_core.catalogue.plugin_store import PluginStore
+from caisey_core.catalogue.plugin_store import Enabled, PluginStore
 from caisey_core.plugin_host.context import SystemClock, decode_settings, make_context
 from caisey_core.plugin_host.discovery import KINDS, Installed, discover
 from caisey_core.plugin_host.runner import Failed, NoAnswer, Runner
-from caisey_hookspecs import Clock, CoreEvent, PluginInfo, Rejected, Unavailable
+from caisey_hookspecs import Clock, CoreEvent, PluginInfo, Rejected, TenantObject, Unavailable
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger("caisey.plugins")
 T = TypeVar("T")
@@ -78,7 +78,7 @@ class PluginHost:
         }
         self._kept: dict[tuple[UUID, str, str], _Kept] = {}
         self._making: defaultdict[tuple[UUID, str, str], asyncio.Lock] = defaultdict(asyncio.Lock)
-        self._enabled: dict[UUID, dict[str, bytes | None]] = {}
+        self._enabled: dict[UUID, dict[str, Enabled]] = {}
         self._health: defaultdict[tuple[UUID, str], Health] = defaultdict(Health)
 
     def title(self, plugin: str) -> str:
@@ -86,15 +86,28 @@ class PluginHost:
         usable = self._usable.get(plugin)
         return usable.info.title if usable is not None else plugin
 
+    def first_kind(self, plugin: str) -> type[TenantObject]:
+        """Return the class of the object that answers requests from outside. Raises PluginFault for a plugin that cannot be used."""
+        usable = self._usable.get(plugin)
+        if usable is None:
+            raise PluginFault(f"The plugin {plugin} is not installed, or is broken.")
+        made: type[TenantObject] = KINDS[usable.info.kinds[0]].makes
+        return made
+
+    async def is_enabled(self, tenant: UUID, plugin: str) -> bool:
+        """Say whether a tenant uses this plugin."""
+        usable = self._usable.get(plugin)
+        return usable is not None and _is_on(usable.info, await self._chosen(tenant))
+
     async def enabled(self, tenant: UUID, kind: str) -> list[str]:
         """Return the tenant's plugins of a kind: what was enabled, and built-ins that need no settings."""
         chosen = await self._chosen(tenant)
         return [name for name, usable in self._usable.items() if kind in usable.info.kinds and _is_on(usable.info, chosen)]
 
-    async def _chosen(self, tenant: UUID) -> dict[str, bytes | None]:
+    async def _chosen(self, tenant: UUID) -> dict[str, Enabled]:
         if tenant not in self._enabled:
             rows = await self._tables.enabled(tenant)
-            self._enabled[tenant] = {row.plugin: row.settings for row in rows}
+            self._enabled[tenant] = {row.plugin: row for row in rows}
         return self._enabled[tenant]
 
     def changed(self, tenant: UUID, plugin: str) -> None:
@@ -171,7 +184,7 @@ class PluginHost:
         except (msgspec.ValidationError, TypeError, ValueError) as error:
             raise _Misfit(f"gave a {wanted.__name__} that does not fit the contract ({error})") from error
 
-    async def _object(self, tenant: UUID, usable: _Usable, kind: type[T], chosen: dict[str, bytes | None]) -> T:
+    async def _object(self, tenant: UUID, usable: _Usable, kind: type[T], chosen: dict[str, Enabled]) -> T:
         name, runner = usable.info.name, usable.runner
         key = (tenant, name, kind.__name__)
         async with self._making[key]:
@@ -179,20 +192,24 @@ class PluginHost:
             if kept is not None and kept.generation == runner.ready():
                 made: T = kept.made
                 return made
-            try:
-                settings = decode_settings(usable.info, chosen.get(name))
-            except msgspec.MsgspecError as error:
-                raise _Misfit(f"cannot use its settings ({error}); an admin has to enter them again") from error
-            context = make_context(usable.info, settings, tenant, self._tables, asyncio.get_running_loop(), self._clock)
+            row = chosen.get(name) or Enabled(plugin=name, settings=None)
+            core = asyncio.get_running_loop()
             factory = next(getattr(usable.hooks, known.hook) for known in KINDS.values() if known.makes is kind)
 
             async def make() -> T:
+                # on the plugin's thread from here: also its Settings and its hosts_from are foreign code
+                try:
+                    settings = decode_settings(usable.info, row.settings)
+                except msgspec.MsgspecError as error:
+                    raise _Misfit(f"cannot use its settings ({error}); an admin has to enter them again") from error
+                private = row.allow_private
+                context = make_context(usable.info, settings, tenant, self._tables, core, self._clock, allow_private=private)
                 found = factory(context=context)
                 if not isinstance(found, kind):
                     raise _Misfit(f"made {type(found).__name__}, which is no {kind.__name__}")
                 return found
 
-            made = await runner.call(make, QUICK_SECONDS, (_Misfit,))
+            made = await runner.call(make, QUICK_SECONDS, (Rejected, _Misfit))
             if self._enabled.get(tenant) is chosen:  # else settings changed meanwhile: use it this once
                 self._kept[key] = _Kept(made, runner.generation)
             return made
@@ -226,7 +243,7 @@ class PluginHost:
         await asyncio.gather(*(usable.runner.close(FAREWELL_SECONDS) for usable in self._usable.values()))
 
 
-def _is_on(info: PluginInfo, chosen: dict[str, bytes | None]) -> bool:
+def _is_on(info: PluginInfo, chosen: dict[str, Enabled]) -> bool:
     return info.enabled_by_default or info.name in chosen
 
 

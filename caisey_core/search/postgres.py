@@ -19,7 +19,7 @@ from caisey_core.search.finding import BITS, sessions_of, text_of
 from caisey_core.search.index import About, Line, Mark, Page, Scope, SearchUnavailable, Wanted
 
 T = TypeVar("T")
-FORMAT: Final = 1
+FORMAT: Final = 2
 LOCKS: Final = 0x43616971  # class of our advisory locks: "Caiq"
 THE_SCHEMA, THE_PURGE = 0, 1  # locks of that class; a stream's is four bytes of its session's id
 MOST_LINES: Final = (1 << BITS) - 1

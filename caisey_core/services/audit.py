@@ -36,7 +36,10 @@ GROUPS: Final[dict[AuditGroup, tuple[type[e.Event], ...]]] = {
         *(e.TranscriptCreated, e.TranscriptChanged, e.TranscriptPublished),
         *(e.ShareOpened, e.SharePasscodeRefused, e.ShareRefreshed, e.ShareRevoked),
     ),
-    "settings": (e.TenantCreated, e.ClientCreated, e.ClientRenamed, e.MemberCreated, e.PluginEnabled, e.PluginDisabled),
+    "settings": (
+        *(e.TenantCreated, e.TenantSuspended, e.TenantResumed, e.ClientCreated, e.ClientRenamed),
+        *(e.MemberCreated, e.MemberChanged, e.MemberDeactivated, e.MemberReactivated, e.PluginEnabled, e.PluginDisabled),
+    ),
 }
 
 
@@ -137,12 +140,25 @@ def _sentence(event: e.AnyEvent | e.Unknown, names: dict[UUID, str]) -> str:
     match event:
         case e.TenantCreated():
             return f"The company {event.name} began"
+        case e.TenantSuspended():
+            return f"Suspended the company: {event.reason}"
+        case e.TenantResumed():
+            return "Ended the company’s suspension"
         case e.ClientCreated():
             return f"Made the client {event.name}"
         case e.ClientRenamed():
             return f"Renamed the client {event.before} to {event.name}"
         case e.MemberCreated():
-            return f"Added {event.name} ({event.email}) as {event.role}"
+            return f"Added {event.name} ({event.email}) as {event.role}" + _for(event.clients, names)
+        case e.MemberChanged():
+            by = f"; {event.by_plugin} says so" if event.by_plugin else ""
+            role = f"{event.role} (before: {event.role_before})" if event.role != event.role_before else event.role
+            return f"{names.get(event.member, 'A member')} is {role} now" + _for(event.clients, names) + by
+        case e.MemberDeactivated():
+            by = f"; {event.by_plugin} says so" if event.by_plugin else ""
+            return f"Deactivated {names.get(event.member, 'a member')}: what kept them signed in ended{by}"
+        case e.MemberReactivated():
+            return f"Let {names.get(event.member, 'a member')} in again"
         case e.SignInLinkCreated():
             return f"Made a sign-in link for {names.get(event.member, 'a member')}"
         case e.ApiTokenCreated():
@@ -220,6 +236,12 @@ def _sentence(event: e.AnyEvent | e.Unknown, names: dict[UUID, str]) -> str:
         case e.WitnessSatisfied():
             return f"{device(event.device)} takes this server’s record again, at checkpoint {event.size}"
     return "An event that this version does not know"
+
+
+def _for(clients: tuple[UUID, ...] | None, names: dict[UUID, str]) -> str:
+    if clients is None:
+        return ""
+    return f", for {', '.join(sorted(names.get(client, 'a client') for client in clients)) or 'no client yet'}"
 
 
 def _as_a_whole(hidden: int) -> str:

@@ -25,7 +25,8 @@ from caisey_core.record import checkpoint as notes
 from caisey_core.record.keys import KeyTrouble, MasterKey, unseal_signing_key
 from caisey_core.record.store import Store
 from caisey_core.services.databases import FILES, POSTGRESQL, BackupTrouble, Databases
-from caisey_core.services.verification import time_of, verify_store
+from caisey_core.services.session_check import time_of
+from caisey_core.services.verification import verify_store
 
 FORMAT: Final = 1
 MANIFEST: Final = "manifest.json"

@@ -10,9 +10,8 @@ from msgspec.structs import replace
 
 from caisey_core.clock import Clock
 from caisey_core.domain.refused import Refused
-from caisey_core.domain.roles import Member
 from caisey_core.plugin_host.host import PluginFault
-from caisey_core.services import members
+from caisey_core.services import members, provided
 from caisey_core.services.api_tokens import FROM_ELSEWHERE, Caller
 from caisey_core.services.house import House
 from caisey_core.services.tokens import hash_of
@@ -75,18 +74,12 @@ async def by_plugin(house: House, slug: str, token: str) -> Caller | Refused | N
         if not isinstance(identified, tuple):
             return identified
         plugin, said = identified
-        row = await house.catalogue.members.by_subject(tenant.id, plugin, said.subject)
-        if row is None or not row.active:
-            return None
-        house.bearers.put(tenant.id, digest, row.id, said.provider_session)
-        found = await members.by_id(house, tenant, row.id)
+        found = await provided.member_of(house, tenant, plugin, said)
+        if not isinstance(found, Refused):
+            house.bearers.put(tenant.id, digest, found.id, said.provider_session)
     else:
         found = await members.by_id(house, tenant, known.member)
-    return None if isinstance(found, Refused) else Caller(found.id, _limited(found))
-
-
-def _limited(member: Member) -> Member:
-    return replace(member, granted=FROM_ELSEWHERE)
+    return None if isinstance(found, Refused) else Caller(found.id, replace(found, granted=FROM_ELSEWHERE))
 
 
 async def _ask(house: House, tenant: UUID, token: str) -> tuple[str, Identified] | Refused | None:

@@ -10,7 +10,8 @@ from caisey_core.record.bundle import Bundle, Lines, Shown, Whole, lines_shown, 
 from caisey_core.record.container import NotABundle
 from caisey_core.record.store import Recorded
 from caisey_core.record.verify import Broken
-from caisey_core.services.verification import AUDIT, Devices, SessionCheck, Verdict, time_of
+from caisey_core.services.session_check import AUDIT, Devices, SessionCheck, time_of
+from caisey_core.services.verification import Verdict
 
 MOST_AT_ONCE: Final = 10_000  # commands and transfers that run at one time
 __all__ = ["verify_bundle"]
@@ -164,8 +165,8 @@ class _Check:
         said = f"{self._shown} lines are shown exactly as they were recorded"
         if self._withheld:
             said += f"; {self._withheld} are withheld or erased, each in its place"
-        if check.uncompared:
-            said += f"; {check.uncompared} receipts are for texts of which something is withheld, so those were not compared"
+        if uncompared := check.receipts.uncompared:
+            said += f"; {uncompared} receipts are for texts of which something is withheld, so those were not compared"
         self.proved.append(f"{said}.")
         if self._unknown:
             self.proved.append(

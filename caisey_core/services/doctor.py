@@ -21,7 +21,8 @@ from caisey_core.record.store import Store, StoreTrouble
 from caisey_core.record.verify import events_of
 from caisey_core.services import databases, rebuild
 from caisey_core.services.databases import Databases, Fault
-from caisey_core.services.verification import AUDIT, Devices, verify_store
+from caisey_core.services.session_check import AUDIT, Devices
+from caisey_core.services.verification import verify_store
 
 PRIVATE: Final = ("", "caisey.toml", "keys", "keys/*", "search.db*", "transfers")
 SHOWN: Final = 3

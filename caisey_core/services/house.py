@@ -66,6 +66,7 @@ class House:
         self.enrolments = Flood(burst=100, each_second=2)  # of one address: a whole office at once, then slower
         self.bearers: Bearers
         self.repeats: Repeats
+        self.arrivals = Flood(burst=300, each_second=20)  # of one address for one plugin of a tenant: vendors send in bursts
         self.outlines: Outlines
         self.verdicts: Verdicts
         self.indexer: Indexer

@@ -1,5 +1,8 @@
 """Signing in: a tenant's identity plugins say who it is, the core says what they may do and keeps the browser signed in."""
 
+import asyncio
+from typing import Final
+from urllib.parse import urlsplit
 from uuid import UUID, uuid4
 
 from caisey_core.catalogue.sign_ins import BrowserSession, SignInLink
@@ -9,11 +12,11 @@ from caisey_core.domain.events import Actor
 from caisey_core.domain.refused import Refused
 from caisey_core.domain.roles import Member
 from caisey_core.plugin_host.host import PluginFault
-from caisey_core.services import members
+from caisey_core.services import members, provided
 from caisey_core.services.house import House
 from caisey_core.services.journal import STAMPED
 from caisey_core.services.outcomes import NOT_FOUND
-from caisey_core.services.tokens import hash_of, new_token
+from caisey_core.services.tokens import hash_of, new_token, seal_under, unseal_under
 from caisey_core.services.views import SignedIn, SignInPage, Way
 from caisey_hookspecs import (
     Attempt,
@@ -23,11 +26,15 @@ from caisey_hookspecs import (
     Rejected,
     SignInForm,
     SignInRedirect,
+    SignOut,
     Unavailable,
 )
 
 LIMIT_SECONDS = 10.0
 LINK = "link"
+SIGN_OUT: Final = "sign-out"  # what a hint is sealed for
+LARGEST_HINT: Final = 16 * 1024  # bytes
+LONGEST_ADDRESS: Final = 8000  # characters; browsers and proxies take about so much
 LINK_HOURS = 24
 TOUCH_US = 60_000_000  # "last used" is written once a minute at most
 HOUR_US = 3600_000_000
@@ -37,32 +44,54 @@ LINK_USED = Refused(
 )
 
 
+def return_url(house: House, slug: str, plugin: str) -> str:
+    """Return where a provider sends a browser back to: for each tenant and plugin another address, so that answers cannot be mixed
+    up (RFC 9700, 4.4)."""
+    return f"{house.config.url}/t/{slug}/plugins/{plugin}/callback"
+
+
+def is_web_address(url: str) -> bool:
+    """Say whether a browser can be sent there: an absolute address of the web, without room for another header."""
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return False
+    plain = url.isascii() and url.isprintable() and " " not in url
+    return plain and len(url) <= LONGEST_ADDRESS and parts.scheme in ("https", "http") and bool(parts.hostname)
+
+
+def not_working(error: Exception | str) -> Refused:
+    """Return the refusal of a way that does not work now."""
+    return Refused(f"This way to sign in does not work now: {error}", "Try again later, or use another way.", 503)
+
+
 async def begin(house: House, slug: str, address: str) -> SignInPage | Refused:
-    """Return a tenant's ways to sign in. One that does not answer is shown as such."""
+    """Return a tenant's ways to sign in. One that does not answer is shown as such, and holds up no other."""
     tenant = await house.catalogue.tenants.by_slug(slug)
     if tenant is None:
         return NOT_FOUND
-    ways = []
-    for plugin in await house.plugins.enabled(tenant.id, "identity"):
-        title = house.plugins.title(plugin)
-        attempt = Attempt(address=address, return_url=f"{house.config.url}/t/{slug}/plugins/{plugin}/callback")
-        try:
-            asked = await house.plugins.call(
-                tenant.id,
-                plugin,
-                Identity,
-                lambda identity, attempt=attempt: identity.begin(attempt),  # type: ignore[misc]
-                LIMIT_SECONDS,
-                expect=(SignInForm, SignInRedirect),
-            )
-        except (Unavailable, Rejected, PluginFault) as error:
-            ways.append(Way(plugin=plugin, title=title, form=None, trouble=str(error)))
-            continue
-        if isinstance(asked, SignInForm):
-            ways.append(Way(plugin=plugin, title=title, form=asked))
-        else:
-            ways.append(Way(plugin=plugin, title=title, form=None, redirect=asked.url))
+    plugins = await house.plugins.enabled(tenant.id, "identity")
+    ways = await asyncio.gather(*(_way(house, tenant, plugin, address) for plugin in plugins))
     return SignInPage(tenant_slug=slug, tenant_name=tenant.name, ways=tuple(ways))
+
+
+async def _way(house: House, tenant: Tenant, plugin: str, address: str) -> Way:
+    title = house.plugins.title(plugin)
+    attempt = Attempt(address=address, return_url=return_url(house, tenant.slug, plugin))
+    try:
+        asked = await house.plugins.call(
+            tenant.id,
+            plugin,
+            Identity,
+            lambda identity: identity.begin(attempt),
+            LIMIT_SECONDS,
+            expect=(SignInForm, SignInRedirect),
+        )
+    except (Unavailable, Rejected, PluginFault) as error:
+        return Way(plugin=plugin, title=title, form=None, trouble=str(error))
+    if isinstance(asked, SignInForm):
+        return Way(plugin=plugin, title=title, form=asked)
+    return Way(plugin=plugin, title=asked.title or title, form=None, redirect=f"/t/{tenant.slug}/sign-in/{plugin}")
 
 
 async def complete(
@@ -72,7 +101,12 @@ async def complete(
     tenant = await house.catalogue.tenants.by_slug(slug)
     if tenant is None or plugin not in await house.plugins.enabled(tenant.id, "identity"):
         return NOT_FOUND
-    attempt = Attempt(fields=fields, address=address, return_url=f"{house.config.url}/t/{slug}/plugins/{plugin}/callback")
+    attempt = Attempt(fields=fields, address=address, return_url=return_url(house, slug, plugin))
+    return await judge(house, tenant, plugin, attempt, browser)
+
+
+async def judge(house: House, tenant: Tenant, plugin: str, attempt: Attempt, browser: str) -> SignedIn | SignInForm | Refused:
+    """Ask a plugin who this is, and let in whom it knows. `browser` is the token in this browser's cookie."""
     try:
         said = await house.plugins.call(
             tenant.id,
@@ -83,27 +117,32 @@ async def complete(
             expect=(Identified, NotIdentified, SignInForm, SignInRedirect),
         )
     except (Unavailable, Rejected, PluginFault) as error:
-        return Refused(f"This way to sign in does not work now: {error}", "Try again later, or use another way.", 503)
+        return not_working(error)
     if isinstance(said, NotIdentified) or (isinstance(said, SignInForm) and said.complaint):
+        address = attempt.address
         failed = e.SignInFailed(actor=Actor("stranger", "", address), at=STAMPED, way=plugin, address=address)
         await house.journal.audit(tenant.id, failed)
     if isinstance(said, SignInForm):
         return said
     if isinstance(said, SignInRedirect):
-        return Refused("This way to sign in wants another page.", "Use another way.", 503)
+        return not_working("it wants to send you elsewhere.")
     if isinstance(said, NotIdentified):
         wait = said.retry_after_seconds
-        return Refused(
-            said.reason, "Check what you typed and try again.", 422 if wait is None else 429, retry_after_seconds=wait
-        )
-    row = await house.catalogue.members.by_subject(tenant.id, plugin, said.subject)
-    if row is None or not row.active:
-        return Refused("You are not a member here.", "Ask an admin of your company to add you.", 403)
-    return await _let_in(house, tenant, members.member_of(tenant, row), plugin, address, browser)
+        todo = "Sign in again." if attempt.request is not None else "Check what you typed and try again."
+        return Refused(said.reason, todo, 422 if wait is None else 429, retry_after_seconds=wait)
+    member = await provided.member_of(house, tenant, plugin, said)
+    if isinstance(member, Refused):
+        return member
+    return await _let_in(house, tenant, member, plugin, attempt.address, browser, said)
 
 
-async def _let_in(house: House, tenant: Tenant, member: Member, way: str, address: str, browser: str) -> SignedIn | Refused:
-    """Keep a browser signed in under a new token. The one that it had ends: nobody who knows it comes along."""
+async def _let_in(
+    house: House, tenant: Tenant, member: Member, way: str, address: str, browser: str, said: Identified | None = None
+) -> SignedIn | Refused:
+    """Keep a browser signed in under a new token. The one that it had ends: nobody who knows it comes along.
+
+    `said` is what the plugin said, where one did.
+    """
     token, digest = new_token()
     now = house.clock.now()
     refused = await house.journal.audit(
@@ -124,9 +163,17 @@ async def _let_in(house: House, tenant: Tenant, member: Member, way: str, addres
             last_used_at=now,
             idle_until=now + house.config.sign_in_idle_minutes * 60_000_000,
             expires_at=now + house.config.sign_in_hours * HOUR_US,
+            provider_session=said.provider_session if said is not None else "",
+            sign_out_hint=_hint(token, said.sign_out_hint) if said is not None else None,
         ),
     )
     return SignedIn(token=token, member=member)
+
+
+def _hint(token: str, hint: str) -> bytes | None:
+    """Seal what the plugin wants back at the sign-out, so that only this browser's cookie opens it."""
+    kept = hint.encode(errors="replace")
+    return seal_under(token, SIGN_OUT, kept) if 0 < len(kept) <= LARGEST_HINT else None
 
 
 async def new_link(house: House, tenant: UUID, by: Actor, member: UUID, *, reusable: bool) -> str:
@@ -180,7 +227,29 @@ async def by_cookie(house: House, token: str) -> Member | None:
     return member
 
 
-async def sign_out(house: House, member: Member, token: str) -> None:
-    """End this browser's session."""
+async def sign_out(house: House, member: Member, token: str) -> str:
+    """End this browser's session. Returns the provider's address for signing out there too, or an empty text."""
+    found = await house.catalogue.sign_ins.session_by_hash(hash_of(token))
     await house.catalogue.sign_ins.delete_session(member.tenant, hash_of(token))
     await house.journal.audit(member.tenant, e.SignedOut(actor=member.actor, at=STAMPED, member=member.id))
+    if found is None or found[1].way not in await house.plugins.enabled(member.tenant, "identity"):
+        return ""
+    session = found[1]
+    hint = unseal_under(token, SIGN_OUT, session.sign_out_hint) if session.sign_out_hint is not None else None
+    ended = SignOut(
+        provider_session=session.provider_session,
+        hint=(hint or b"").decode(errors="replace"),
+        return_url=f"{house.config.url}/t/{member.tenant_slug}/sign-in",
+    )
+    try:
+        address = await house.plugins.call(
+            member.tenant,
+            session.way,
+            Identity,
+            lambda identity: identity.sign_out(ended),
+            LIMIT_SECONDS,
+            expect=(str, type(None)),
+        )
+    except (Unavailable, Rejected, PluginFault):
+        return ""  # our own sign-out is done; the provider's is a courtesy
+    return address if address and is_web_address(address) else ""

@@ -19,7 +19,8 @@ from caisey_core.record.follow import FollowedLog, FollowedStream
 from caisey_core.record.store import Store, StreamHead, TenantKey, UnknownTenant, Unreadable
 from caisey_core.record.verify import Broken
 from caisey_core.record.writer import Record
-from caisey_core.services.verification import AUDIT, Devices, SessionCheck, commitments, verify_session_in
+from caisey_core.services.session_check import AUDIT, Devices, SessionCheck
+from caisey_core.services.verification import commitments, verify_session_in
 from caisey_core.services.views import Proof
 
 MOST_OPEN = 64  # open sessions that can be verified on; a further one is verified from its start

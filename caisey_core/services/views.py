@@ -526,7 +526,7 @@ class Way(View, frozen=True):
     plugin: str
     title: str
     form: SignInForm | None
-    redirect: str = ""
+    redirect: str = ""  # our own address that sends the browser to the provider
     trouble: str = ""  # why it cannot be used now
 
 
@@ -541,6 +541,14 @@ class SignedIn(View, frozen=True):
 
     token: str
     member: Member
+    going: str = ""  # the page that the person wanted before they were sent to a provider
+
+
+class SentAway(View, frozen=True):
+    """A browser goes to a provider; `browser` is the token for its cookie, by which it is known when it comes back."""
+
+    url: str
+    browser: str
 
 
 class AccountPage(View, frozen=True):

@@ -26,6 +26,7 @@ from caisey_hookspecs.identity import (
     NotIdentified,
     SignInForm,
     SignInRedirect,
+    SignOut,
 )
 from caisey_hookspecs.notifier import Delivery, InPage, Notice, Notifier
 from caisey_hookspecs.plugin import (
@@ -37,6 +38,7 @@ from caisey_hookspecs.plugin import (
     Entry,
     Http,
     HttpAnswer,
+    IncomingAnswer,
     IncomingRequest,
     Kind,
     NoSettings,
@@ -45,6 +47,7 @@ from caisey_hookspecs.plugin import (
     Reporter,
     Secret,
     Store,
+    TenantObject,
     Unavailable,
     hookimpl,
     hookspec,
@@ -77,6 +80,7 @@ __all__ = [
     "Identified",
     "Identity",
     "InPage",
+    "IncomingAnswer",
     "IncomingRequest",
     "Kind",
     "Launch",
@@ -92,8 +96,10 @@ __all__ = [
     "ShellListener",
     "SignInForm",
     "SignInRedirect",
+    "SignOut",
     "Size",
     "Store",
+    "TenantObject",
     "Unavailable",
     "hookimpl",
     "hookspec",

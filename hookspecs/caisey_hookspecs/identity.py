@@ -5,7 +5,7 @@ from typing import Any
 
 from msgspec import Struct
 
-from caisey_hookspecs.plugin import Check, Context, IncomingRequest, hookspec
+from caisey_hookspecs.plugin import Context, IncomingRequest, TenantObject, hookspec
 
 
 class Field(Struct, frozen=True, kw_only=True):
@@ -28,22 +28,34 @@ class SignInForm(Struct, frozen=True, kw_only=True):
 
 
 class SignInRedirect(Struct, frozen=True):
-    """Send the browser to a provider; it comes back to /t/{tenant}/plugins/{plugin}/callback."""
+    """Send the browser to a provider; it comes back to /t/{tenant}/plugins/{plugin}/callback, which is `Attempt.return_url`.
 
-    url: str
-    state: bytes = b""  # kept by the core in this browser's sign-in attempt and handed back
+    The address carries `Attempt.handle` as the query parameter `state`, and the provider brings that back.
+    """
+
+    url: str  # https, 8,000 characters at most
+    state: bytes = b""  # 4 KiB at most: kept sealed for this browser and handed back once, within 10 minutes
+    title: str = ""  # what the button says; empty: the plugin's title
 
 
 class Identified(Struct, frozen=True, kw_only=True):
-    """The person is known. `subject` never changes for a person and is unique within the plugin and tenant."""
+    """The person is known. `subject` never changes for a person and is unique within the plugin and tenant.
+
+    `role` and `clients` are for providers that decide them: what is given is applied at each sign-in, what is None is left
+    to the tenant's admins. Names of clients that Caisey does not have are passed over.
+    """
 
     subject: str
     email: str = ""
     email_verified: bool = False
     name: str = ""
     groups: tuple[str, ...] = ()
-    may_join: bool = False  # the plugin allows a member to be made of an unknown person
-    provider_session: str = ""  # for sign-out that the provider starts
+    role: str | None = None  # admin, dispatcher, technician, senior technician or auditor
+    clients: tuple[str, ...] | None = None  # names of the clients that the member serves; empty: none
+    may_join: bool = False  # a member may be made of an unknown person: by default a technician who serves no client
+    may_link: bool = False  # an unknown person with a verified e-mail address may be the member who has that address
+    provider_session: str = ""  # the provider's name of this sign-in, for news that it ended
+    sign_out_hint: str = ""  # 16 KiB at most: kept sealed while the sign-in lasts, for `Identity.sign_out`
 
 
 class NotIdentified(Struct, frozen=True, kw_only=True):
@@ -57,17 +69,32 @@ class Attempt(Struct, frozen=True, kw_only=True):
     """What the browser brought to a sign-in: the form's fields, or the provider's answer."""
 
     fields: tuple[tuple[str, str], ...] = ()
-    request: IncomingRequest | None = None
-    state: bytes = b""
+    request: IncomingRequest | None = None  # the provider's answer
+    state: bytes = b""  # what the redirect of this very attempt left with the core
     address: str = ""
     return_url: str = ""  # this plugin's callback address
+    handle: str = ""  # for a redirect's `state`; empty while the core only asks what to show on the sign-in page
+    fresh: bool = False  # the person shall prove again who they are, even if the provider knows them still
 
 
-class Identity(ABC):
+class SignOut(Struct, frozen=True, kw_only=True):
+    """A member signed out here; the provider may want to know."""
+
+    provider_session: str
+    hint: str  # `Identified.sign_out_hint` of that sign-in
+    return_url: str  # where the provider may send the browser afterwards
+
+
+class Identity(TenantObject, ABC):
     """Says who a person is. Lives from the moment that a tenant enables the plugin until a setting changes.
 
     Every method runs on the plugin's own thread and loop; the core waits 10 seconds, then tells the person that this way
     to sign in does not answer. Methods may raise Unavailable and Rejected; anything else counts as a fault of the plugin.
+
+    Signing in by redirect, in order: the sign-in page calls `begin` without a handle and shows a button. Pressing it calls
+    `begin` with a handle; the core keeps `SignInRedirect.state` for this browser and sends it to the address. When the browser
+    comes back with that handle as `state`, the core forgets the attempt and calls `complete` with the request and the state
+    kept. An answer with no, an old, a used or another browser's handle never reaches the plugin.
     """
 
     @abstractmethod
@@ -86,13 +113,13 @@ class Identity(ABC):
         """Set a member's password. Raises Rejected, with the reason, where it is too weak or passwords live elsewhere."""
         raise NotImplementedError
 
+    async def sign_out(self, ended: SignOut) -> str | None:
+        """Return an address to send the browser to after our own sign-out, so that the provider signs out too, or None."""
+        return None
+
     async def forget(self, subject: str) -> None:
         """Drop what is stored of a member who left."""
         return
-
-    async def check(self) -> Check:
-        """Try the settings."""
-        return Check(True, "Nothing to set.")
 
 
 @hookspec(firstresult=True)

@@ -5,7 +5,7 @@ from typing import Any, Literal
 
 from msgspec import Struct
 
-from caisey_hookspecs.plugin import Check, Context, hookspec
+from caisey_hookspecs.plugin import Context, TenantObject, hookspec
 
 
 class Notice(Struct, frozen=True, kw_only=True):
@@ -37,8 +37,11 @@ class Delivery(Struct, frozen=True, kw_only=True):
     in_page: InPage | None = None
 
 
-class Notifier(ABC):
-    """Lives from the moment that a tenant enables the plugin until a setting changes; runs on the plugin's own thread."""
+class Notifier(TenantObject, ABC):
+    """Lives from the moment that a tenant enables the plugin until a setting changes; runs on the plugin's own thread.
+
+    Its `check` sends nothing to anybody.
+    """
 
     @abstractmethod
     async def deliver(self, notice: Notice) -> Delivery:
@@ -46,10 +49,6 @@ class Notifier(ABC):
 
         Raises Unavailable if a later try may help, Rejected if none will: an admin reads its text.
         """
-
-    async def check(self) -> Check:
-        """Try the settings without sending to anybody."""
-        return Check(True, "Nothing to set.")
 
 
 @hookspec(firstresult=True)

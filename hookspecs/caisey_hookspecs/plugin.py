@@ -1,10 +1,10 @@
 """What every plugin declares, and what it is given: the part of the contract that is the same for all kinds."""
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Generic, Literal, Protocol, TypeVar
+from typing import Any, Generic, Literal, Protocol, TypeVar
 
 import pluggy
 from msgspec import Struct
@@ -66,7 +66,8 @@ class PluginInfo(Struct, frozen=True, kw_only=True):
     version: str
     kinds: tuple[Kind, ...]
     settings: type[Struct] = NoSettings
-    hosts: tuple[str, ...] = ()  # host names that `context.http` may reach; "*.example.com" covers one level
+    hosts: tuple[str, ...] = ()  # what `context.http` may reach: host or host:port; "*.example.com" covers one level
+    hosts_from: Callable[[Any], tuple[str, ...]] | None = None  # more of them, out of a tenant's settings; also whole addresses
     documentation: str = ""  # an address that an admin can open
     enabled_by_default: bool = False  # for a built-in that needs no settings
 
@@ -103,7 +104,13 @@ class HttpAnswer(Struct, frozen=True):
 
 
 class Http(Protocol):
-    """Reaches the hosts that the plugin declared, over HTTPS, and no private address unless an admin allowed it."""
+    """Reaches the hosts that the plugin declared, over HTTPS. Where the tenant's admin allowed private addresses for this plugin,
+    also these, and over plain HTTP too.
+
+    A redirect of a GET or HEAD is followed, up to five times, if its target is declared as well; to another origin no header goes
+    along but Accept, Accept-Language and User-Agent. The answer to anything else is returned as it is. Connections are kept for
+    the next request. The proxy of the environment is not used.
+    """
 
     async def request(
         self,
@@ -114,7 +121,12 @@ class Http(Protocol):
         body: bytes | None = None,
         timeout_seconds: float = 10.0,
     ) -> HttpAnswer:
-        """Send one request. Raises Unavailable when nothing answers, Rejected for a host that was not declared."""
+        """Send one request and return its answer, whatever its status; `timeout_seconds` covers all of it, 60 at most.
+
+        GET, HEAD, POST, PUT, PATCH, DELETE. Raises Unavailable when nothing answers or the connection breaks, and Rejected for
+        a host that was not declared or leads to a private address, for a certificate that does not hold, and for a request
+        or an unpacked answer of more than 10 MiB.
+        """
 
 
 class Clock(Protocol):
@@ -125,9 +137,17 @@ class Clock(Protocol):
 
 
 class Change(Struct, frozen=True):
-    """News from outside for the core: what changed and the vendor's id of it."""
+    """News from outside for the core: what changed and the vendor's id of it.
 
-    subject: str  # "member-removed", "ticket-changed" …
+    | `subject` | `reference` | what the core does |
+    | --- | --- | --- |
+    | "session-ended" | `Identified.provider_session` or `Identified.subject` | ends those sign-ins that this plugin made, at once |
+    | "member-removed" | `Identified.subject` | ends the member's sign-ins; deactivates who has no other way to sign in |
+
+    News about who or what the core does not know is no error: an event may come twice, late, or before the first sign-in.
+    """
+
+    subject: str  # "session-ended", "member-removed", "ticket-changed" …
     reference: str
 
 
@@ -159,14 +179,49 @@ class Check(Struct, frozen=True):
 
 
 class IncomingRequest(Struct, frozen=True, kw_only=True):
-    """A request from outside for this plugin: a sign-in callback or a vendor's webhook. The core checked size and rate."""
+    """A request from outside for this plugin: a sign-in callback or a vendor's webhook.
+
+    It came to /t/{tenant}/plugins/{plugin}/{path} by GET or POST. The core checked size (256 KiB) and rate, and nothing else:
+    whoever knows the address can send anything. Browsers' cookies are not in it.
+    """
 
     method: str
     path: str  # what follows /t/{tenant}/plugins/{plugin}/
-    query: tuple[tuple[str, str], ...] = ()
+    query: tuple[tuple[str, str], ...] = ()  # decoded, in the order of the address; a name may come more than once
     headers: tuple[tuple[str, str], ...] = ()  # names in lower case
-    body: bytes = b""
+    body: bytes = b""  # exactly as it was sent: signatures are over these bytes
     address: str = ""  # the client's address
+
+
+class IncomingAnswer(Struct, frozen=True, kw_only=True):
+    """What to answer: a status from 200 to 599 but no redirect, and 64 KiB of body at most. It is never shown as a page."""
+
+    status: int = 200
+    content_type: str = "text/plain; charset=utf-8"
+    body: bytes = b""
+
+
+class TenantObject:
+    """What the objects of all kinds have in common. Each lives from the moment that a tenant enables the plugin until a
+    setting changes, and runs on the plugin's own thread and loop."""
+
+    async def check(self) -> Check:
+        """Try the settings, within 10 seconds: an admin pressed *Test connection*, or is about to save."""
+        return Check(True, "Nothing to set.")
+
+    async def incoming(self, request: IncomingRequest) -> IncomingAnswer:
+        """Answer a request from outside, within 5 seconds; only the object of the plugin's first kind is asked.
+
+        Judge the sender first (signature, token), in constant time. Answer once the news is durable (`context.report`,
+        `context.store`), do what takes long later. What is raised becomes 503, so that the sender tries again.
+
+            async def incoming(self, request: IncomingRequest) -> IncomingAnswer:
+                if request.path != "webhook" or not self._is_signed(request):
+                    return IncomingAnswer(status=404)
+                await self._context.report(Change("ticket-changed", ticket_of(request.body)))
+                return IncomingAnswer(status=204)
+        """
+        return IncomingAnswer(status=404)
 
 
 class CoreEvent(Struct, frozen=True, kw_only=True):

@@ -7,7 +7,7 @@ from uuid import UUID
 
 from msgspec import Struct
 
-from caisey_hookspecs.plugin import Check, Context, hookspec
+from caisey_hookspecs.plugin import Context, TenantObject, hookspec
 
 
 class CommandView(Struct, frozen=True, kw_only=True):
@@ -17,16 +17,12 @@ class CommandView(Struct, frozen=True, kw_only=True):
     complaint: str = ""  # why the shell cannot take it, and what to do; empty if it can
 
 
-class Shell(ABC):
+class Shell(TenantObject, ABC):
     """The server half. Lives for one tenant; methods are quick, do no I/O and run on the plugin's own thread (0.5 s limit)."""
 
     @abstractmethod
     async def view(self, line: str) -> CommandView:
         """Look at a command without running it."""
-
-    async def check(self) -> Check:
-        """Try the settings."""
-        return Check(True, "Nothing to set.")
 
 
 @hookspec(firstresult=True)

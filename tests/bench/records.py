@@ -32,6 +32,7 @@ QUERIES = (
     ("a phrase", "q=%22w0+w1%22"),
     ("a beginning", "q=w12*"),
     ("one letter that all begin with", "q=w*"),
+    ("one letter beside a rare word", "q=w19000+w*"),
     ("nowhere", "q=zebra"),
     ("one client", "q=w40&client={client}"),
     ("one technician, one day", "q=w3&technician={technician}&since=2026-01-20&until=2026-01-20"),

@@ -1,5 +1,6 @@
 """The index finds what was disclosed, for whom it may, and forgets what it must."""
 
+import random
 from pathlib import Path
 from uuid import uuid4
 
@@ -9,7 +10,7 @@ from databases import Postgres, both
 from doors import until
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from sought import ACME, BOLT, HARBOR, MIA, PINE, TOM, found, put
+from sought import ACME, BOLT, HARBOR, MIA, OURS, PINE, TOM, found, put
 
 from caisey_core.search import finding, sqlite
 from caisey_core.search.index import Line, Mark, Page, Scope, SearchIndex, Wanted
@@ -28,6 +29,14 @@ pytestmark = both
         ("den*", True),
         ("den", False),
         ('"access den"*', True),
+        ("d*", True),
+        ("x*", False),
+        ("lo*", True),
+        ("lx*", False),
+        ("zü*", True),
+        ('"access d"*', True),
+        ('"access t"*', False),
+        ('"to /v"*', True),
         ("/var/log/cups", True),
         ("log/var", False),
         ("zurich", True),
@@ -40,6 +49,29 @@ def test_words_phrases_and_beginnings(index: SearchIndex, query: str, hit: bool)
     """Every word must be in one line; quotes make a phrase, a star a beginning; case and accents do not count."""
     session = put(index, "lpd: Access denied to /var/log/cups in Zürich", "and on another line")
     assert found(index, query) == ([session] if hit else [])
+
+
+WORDS = ("a", "b", "ab", "ba", "abc", "bab", "abcd", "abcde", "é", "éa", "1", "1a")
+
+
+def test_all_that_fits_is_found_and_nothing_else(index: SearchIndex) -> None:
+    """On each database a line fits if and only if each of the words is marked in it when it is shown."""
+    chance = random.Random(4711)
+    lines = [" ".join(chance.choices(WORDS, k=chance.randint(1, 4))) for _ in range(20)]
+    sessions = [put(index, line) for line in lines]
+
+    @settings(max_examples=300, deadline=None)
+    @given(
+        query=st.lists(
+            st.tuples(st.lists(st.sampled_from(WORDS), min_size=1, max_size=3), st.booleans()), min_size=1, max_size=3
+        )
+    )
+    def same(query: list[tuple[list[str], bool]]) -> None:
+        words = parse(" ".join(f'"{" ".join(phrase)}"{"*" if prefix else ""}' for phrase, prefix in query))
+        expected = [one for one, line in zip(sessions, lines, strict=True) if all(spans(line, (word,)) for word in words)]
+        assert [one.session for one in index.find(OURS, Wanted(words=words)).found] == expected[::-1]
+
+    same()
 
 
 @settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])

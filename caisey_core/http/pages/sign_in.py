@@ -6,15 +6,18 @@ import msgspec
 from litestar import Response, get, post
 from litestar.di import NamedDependency
 from litestar.params import FromPath, FromQuery
+from litestar.response import Redirect
+from litestar.status_codes import HTTP_303_SEE_OTHER
 
 from caisey_core.domain.refused import Refused
 from caisey_core.http.pages.answers import given
 from caisey_core.http.rendering import AnyRequest, html, render
 from caisey_core.http.sign_in import welcome
-from caisey_core.http.who import address_of, browser_of
-from caisey_core.services import sign_in
+from caisey_core.http.who import address_of, attempt_cookie, attempt_cookie_name, browser_of
+from caisey_core.services import redirects, sign_in
 from caisey_core.services.house import House
 from caisey_core.services.views import SignedIn, SignInPage
+from caisey_hookspecs import IncomingRequest
 
 
 def _shown(
@@ -58,4 +61,45 @@ async def complete(request: AnyRequest, tenant: FromPath[str], house: NamedDepen
     return _shown(request, msgspec.structs.replace(view, ways=tuple(ways)), going, refused, plugin)
 
 
-handlers = [show, complete]
+@get("/t/{tenant:str}/sign-in/{plugin:str}", include_in_schema=False)
+async def leave(
+    request: AnyRequest,
+    tenant: FromPath[str],
+    plugin: FromPath[str],
+    house: NamedDependency[House],
+    to: FromQuery[str] = "",
+    fresh: FromQuery[bool] = False,
+) -> Response[Any]:
+    """Send the browser to a provider. With `fresh` the person has to prove there who they are, whoever is signed in there."""
+    before = request.cookies.get(attempt_cookie_name(house.config), "")
+    away = await redirects.start(house, tenant, plugin, to, address_of(request), before, fresh=fresh)
+    if isinstance(away, Refused):
+        return await _refused(request, house, tenant, plugin, away, to)
+    return Redirect(away.url, status_code=HTTP_303_SEE_OTHER, cookies=[attempt_cookie(house.config, away.browser)])
+
+
+async def after_provider(
+    request: AnyRequest, house: House, tenant: str, plugin: str, answer: IncomingRequest, refused: Refused | None
+) -> Response[Any]:
+    """Let in who came back from a provider, or say on the sign-in page why not."""
+    outcome = refused or await redirects.finish(
+        house,
+        tenant,
+        plugin,
+        answer,
+        request.cookies.get(attempt_cookie_name(house.config), ""),
+        browser_of(house.config, request),
+    )
+    if isinstance(outcome, SignedIn):
+        return welcome(house, outcome, outcome.going)
+    return await _refused(request, house, tenant, plugin, outcome)
+
+
+async def _refused(
+    request: AnyRequest, house: House, tenant: str, plugin: str, refused: Refused, going: str = ""
+) -> Response[Any]:
+    """Show the ways to sign in, and beside this one why it came to nothing."""
+    return _shown(request, given(await sign_in.begin(house, tenant, address_of(request))), going, refused, plugin)
+
+
+handlers = [show, complete, leave]
