@@ -13,6 +13,7 @@ import msgspec
 from litestar import Litestar, Request, Response, Router
 from litestar.config.csrf import CSRFConfig
 from litestar.di import Provide
+from litestar.exceptions import MethodNotAllowedException
 from litestar.handlers import BaseRouteHandler
 from litestar.openapi.config import OpenAPIConfig
 from litestar.types import ASGIApp, Message, Scope
@@ -224,7 +225,8 @@ def make_app(house: House) -> Litestar:
             log.error("request failed", route=request.scope.get("path_template", ""), request_id=request_id, exc_info=error)
         if "text/html" in request.headers.get("accept", ""):
             return error_page(house, request, refused, request_id)
-        return problems.problem_response(refused, request_id)
+        allowed = (error.headers or {}).get("allow", "") if isinstance(error, MethodNotAllowedException) else ""
+        return problems.problem_response(refused, request_id, {"allow": allowed} if allowed else None)
 
     # Guards run before anything that was sent is read: a stranger is told to sign in, whatever it was
     members_only = {"member": Provide(member, sync_to_thread=False)}
@@ -245,7 +247,7 @@ def make_app(house: House) -> Litestar:
             ),
             Router(
                 "/api/v1/t/{tenant:str}",
-                route_handlers=api.routers,
+                route_handlers=api.handlers,
                 middleware=[door],
                 dependencies=members_only,
                 opt={"exclude_from_csrf": True},
@@ -270,7 +272,7 @@ def make_app(house: House) -> Litestar:
             title="Caisey",
             version=__version__,
             path="/api/v1",
-            render_plugins=[Description()],
+            render_plugins=[Description(api.TAGS)],
             use_handler_docstrings=True,
             operation_id_creator=operation_id,
         ),

@@ -156,9 +156,10 @@ def refusal_of(error: Exception) -> Refused:
     return Refused("Something went wrong on the server.", "Try again; if it stays, give the operator the request id.", 500)
 
 
-def problem_response(refused: Refused, request_id: str) -> Response[bytes]:
-    """Return a refusal as an answer of the API."""
+def problem_response(refused: Refused, request_id: str, more: dict[str, str] | None = None) -> Response[bytes]:
+    """Return a refusal as an answer of the API, with more headers where there are any."""
     headers = {"retry-after": str(max(1, ceil(refused.retry_after_seconds)))} if refused.retry_after_seconds else {}
+    headers |= more or {}
     if refused.status == 401:
         headers["www-authenticate"] = "Bearer"
     return Response(

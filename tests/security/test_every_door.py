@@ -10,13 +10,13 @@ import pytest
 from companies import NARROW, Companies, Company
 from doors import TLS, until
 from litestar.routes import HTTPRoute, WebSocketRoute
+from stage import Stage, set_stage, unknown
 
 from caisey_core.app import close_house, make_app, open_house
 from caisey_core.config import Config
 from caisey_core.installation import make_folder, make_tenant
 
 from .doors_table import ADMIN, ALL, API, OPEN, PAGES, SOCKETS, Door
-from .stage import Stage, set_stage, unknown
 
 ID = re.compile(r"\{(\w+):(?:uuid|str|int)\}")
 DONE = {200, 201, 202, 204, 303, 409, 422}

@@ -2,8 +2,6 @@
 
 from typing import Final
 
-from litestar import Router
-
 from caisey_core.http.api import (
     assignments,
     audit,
@@ -20,6 +18,7 @@ from caisey_core.http.api import (
     tokens,
     transcripts,
 )
+from caisey_core.http.api.description import operation_id
 
 SUBJECTS: Final = {
     "Caller and tokens": tokens,
@@ -37,4 +36,6 @@ SUBJECTS: Final = {
     "Audit log": audit,
     "Notices and changes": notices,
 }
-routers = [Router("/", route_handlers=subject.handlers, tags=[tag]) for tag, subject in SUBJECTS.items()]
+handlers = [handler for subject in SUBJECTS.values() for handler in subject.handlers]
+# One router for all: in routers of their own, two handlers of one address would each say that they are all that it has.
+TAGS: Final = {operation_id(handler): tag for tag, subject in SUBJECTS.items() for handler in subject.handlers}

@@ -1,10 +1,11 @@
 """The API's description, OpenAPI 3.1: what Litestar finds out of the handlers, completed by what all operations share."""
 
 import re
+from collections.abc import Mapping
 from typing import Any, Final
 
 import msgspec
-from litestar import Request
+from litestar import MediaType, Request
 from litestar.handlers import HTTPRouteHandler
 from litestar.openapi.plugins import JsonRenderPlugin
 
@@ -78,7 +79,7 @@ _EXAMPLE_PROBLEM: Final = {
 }
 
 
-def operation_id(handler: HTTPRouteHandler, _method: object, _path: object) -> str:
+def operation_id(handler: HTTPRouteHandler, _method: object = None, _path: object = None) -> str:
     """Name an operation by its function: list_devices becomes listDevices."""
     first, *others = handler.fn.__name__.split("_")
     return first + "".join(word.capitalize() for word in others)
@@ -87,23 +88,27 @@ def operation_id(handler: HTTPRouteHandler, _method: object, _path: object) -> s
 class Description(JsonRenderPlugin):
     """Serves the completed document."""
 
-    def __init__(self) -> None:
-        super().__init__(path="/openapi.json", media_type="application/json")  # type: ignore[arg-type]  # a media type is a text
-        self._bytes = b""
+    def __init__(self, tags: Mapping[str, str]) -> None:
+        super().__init__(path="/openapi.json", media_type=MediaType.JSON)
+        self._tags, self._bytes = tags, b""
 
     def render(self, request: Request[Any, Any, Any], openapi_schema: Schema) -> bytes:
         """Return the document as JSON."""
-        self._bytes = self._bytes or msgspec.json.encode(complete(openapi_schema))
+        self._bytes = self._bytes or msgspec.json.encode(complete(openapi_schema, self._tags))
         return self._bytes
 
 
-def complete(found: Schema) -> Schema:
-    """Return a document with all that Litestar cannot know. The one that is given stays as it is."""
+def complete(found: Schema, tags: Mapping[str, str]) -> Schema:
+    """Return a document with all that Litestar cannot know. The one that is given stays as it is.
+
+    `tags` has the subject of each operation of the API.
+    """
     document: Schema = msgspec.json.decode(_renamed(msgspec.json.encode(found)))
     document["info"]["description"] = ABOUT
     document["tags"] = [{"name": name, "description": about} for name, about in SUBJECTS.items()]
     document["servers"] = [{"url": "/"}]
     parts = document["components"]
+    _mend(parts["schemas"])
     parts["securitySchemes"] = {"token": {"type": "http", "scheme": "bearer", "description": "An API token of Caisey."}}
     parts["schemas"]["Problem"] = _problem_schema()
     parts["headers"] = _HEADERS
@@ -112,6 +117,8 @@ def complete(found: Schema) -> Schema:
     for path, operations in document["paths"].items():
         for method, operation in operations.items():
             _complete(document, operation, method, of_the_api=path.startswith(BASE))
+            if (tag := tags.get(operation["operationId"])) is not None:
+                operation["tags"] = [tag]
     _close_bodies(document)
     return document
 
@@ -119,6 +126,19 @@ def complete(found: Schema) -> Schema:
 def _renamed(document: bytes) -> bytes:
     """Give the parts of lists names that people can read."""
     return re.sub(rb"Page_[a-z_.]+\.(\w+?)_(?=\")", rb"PageOf\1", document)
+
+
+def _mend(schema: Any) -> None:
+    """Take away what Litestar makes of the dots in tuple[Annotated[…], ...]: a choice between the item and anything."""
+    if isinstance(schema, dict):
+        items = schema.get("items")
+        if isinstance(items, dict) and {} in items.get("oneOf", ()):
+            schema["items"] = next(one for one in items["oneOf"] if one)
+        for inner in schema.values():
+            _mend(inner)
+    elif isinstance(schema, list):
+        for inner in schema:
+            _mend(inner)
 
 
 def _complete(document: Schema, operation: Schema, method: str, *, of_the_api: bool) -> None:
@@ -222,9 +242,8 @@ _KEY: Final[Schema] = {
     "name": "Idempotency-Key",
     "in": "header",
     "required": False,
-    "description": "A key of your own: the same request under it is done once, and answered the same for 24 hours.",
+    "description": "A key of your own, such as a UUID: the same request under it is done once, and answered the same for 24 hours.",
     "schema": {"type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[!-~]+$"},
-    "example": "0d6e4079-e36f-4a65-8d3a-1d2c1c0a4a6b",
 }
 _MEANING: Final = {
     "tenant": "The company, as in the addresses of its pages.",

@@ -113,6 +113,9 @@ class Door:
         caller = await self._caller(connection)
         scope["state"]["member"] = caller.member
         scope["state"]["caller"] = caller
+        if scope["method"] == "OPTIONS":
+            await _send(send, Answer(204, ((b"allow", _methods(scope).encode()),), b""))
+            return
         key = connection.headers.get(KEY)
         if key is None or scope["method"] != "POST":
             await self.app(scope, receive, send)
@@ -153,6 +156,12 @@ class Door:
             await self._house.repeats.keep(tenant, claim, await body.fingerprint(asked), answer)
         elif answer.status != 500:
             await self._house.repeats.release(tenant, claim)
+
+
+def _methods(scope: Scope) -> str:
+    """Return what can be done at an address. Litestar's own answer forgets all but the first handler of a path."""
+    routes = [route for route in scope["litestar_app"].routes if route.path == scope["path_template"]]
+    return ", ".join(sorted({method for route in routes for method in route.methods}))
 
 
 class _Body:

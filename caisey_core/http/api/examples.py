@@ -78,6 +78,8 @@ def example(document: Schema, schema: Schema, name: str = "", depth: int = 0) ->
     if choices:
         null = any(choice.get("type") == "null" for choice in choices)
         return None if null and depth >= DEEPEST else example(document, choices[0], name, depth)
+    if "const" in schema:
+        return schema["const"]
     if "enum" in schema:
         return next((one for one in schema["enum"] if one), schema["enum"][0])
     match schema.get("type"):
