@@ -220,7 +220,8 @@ async def _give_access(house: House, tenant: Tenant, company: Company, part: str
     company.members[part] = row.id
 
 
-async def _make(data: Path, config: Config) -> tuple[Company, Company]:
+async def make_both(data: Path, config: Config) -> tuple[Company, Company]:
+    """Make a data folder with both; it is not served yet."""
     make_folder(data, config)
     first = await make_tenant(data, config, "Acme MSP")
     house = await open_house(data, config)
@@ -236,7 +237,7 @@ async def _make(data: Path, config: Config) -> tuple[Company, Company]:
 @contextlib.contextmanager
 def two_companies(data: Path, **settings: Any) -> Iterator[Companies]:
     """Serve a data folder with two companies for a while."""
-    acme, bolt = asyncio.run(_make(data, Config(**settings)))
+    acme, bolt = asyncio.run(make_both(data, Config(**settings)))
     server = Server(data, port=settings.get("port", 0))
     server.start()
     made = Companies(server, acme, bolt)
