@@ -62,6 +62,7 @@ def pages(busy: Caisey) -> dict[str, tuple[str, str]]:
         "plugins": ("admin", f"{base}/plugins"),
         "audit": ("auditor", f"{base}/audit"),
         "keys": ("admin", f"{base}/keys"),
+        "tokens": ("admin", f"{base}/tokens"),
         "retention": ("admin", f"{base}/retention"),
         "search": ("dispatcher", f"{base}/search?q=linux"),
         "account": ("tom", f"{base}/account"),
@@ -102,6 +103,10 @@ def test_pages_of_everybody_else(busy: Caisey, person: Person, look: str) -> Non
     look_at(page, "sign-in", look)
     page.goto(f"{busy.url}/verify")
     look_at(page, "verify", look)
+    page.goto(f"{busy.url}/api/v1/docs#assignDevices")
+    page.locator("#assignDevices > summary").click()
+    page.locator("#assignDevices pre").first.wait_for()
+    look_at(page, "api", look)
     for name, device in (("consent", "HD-XRAY"), ("consent-active", "HD-FRONTDESK"), ("consent-idle", "NW-WAREHOUSE-1")):
         page.goto(busy.devices[device].consent_page)
         look_at(page, name, look)
