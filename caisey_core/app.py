@@ -22,7 +22,6 @@ from caisey_core import __version__
 from caisey_core.catalogue.catalogue import Catalogue
 from caisey_core.clock import Clock
 from caisey_core.config import Config
-from caisey_core.domain.assignment import Assignment
 from caisey_core.domain.roles import Member
 from caisey_core.http import agent, api, pages, plugins, problems, session_socket, sign_in, static
 from caisey_core.http.api import files, transcripts
@@ -30,15 +29,15 @@ from caisey_core.http.api.description import Description, operation_id
 from caisey_core.http.api.door import LIMITS, Door, Quotas
 from caisey_core.http.rendering import error_page, template_config
 from caisey_core.http.who import Connection, csrf_cookie_name, member_of_page
+from caisey_core.plugin_host.choices import Choices
 from caisey_core.plugin_host.host import PluginHost
 from caisey_core.record.keys import MasterKey
 from caisey_core.record.store import StoreTrouble
 from caisey_core.record.stores import open_store
 from caisey_core.record.writer import Record
 from caisey_core.search.indexes import open_index
-from caisey_core.services import closing, erasure, reconnect, screen, witnesses
+from caisey_core.services import closing, erasure, plugin_report, reconnect, screen, tenancy, witnesses
 from caisey_core.services.bearers import Bearers
-from caisey_core.services.enrolment import roster_device
 from caisey_core.services.house import House, Live, log
 from caisey_core.services.indexing import Indexer
 from caisey_core.services.journal import Journal
@@ -46,11 +45,15 @@ from caisey_core.services.outlines import Outlines
 from caisey_core.services.projector import Projector
 from caisey_core.services.repeats import Repeats
 from caisey_core.services.sharing import Sharing
+from caisey_core.services.tenancy import Tenancy
 from caisey_core.services.transfers import Transfers
 from caisey_core.services.verdicts import Verdicts
 from caisey_core.services.witnesses import Witnesses
 
 TICK_SECONDS = 1.0
+LOOK_SECONDS = 2.0
+WATCH_SECONDS = 1.0  # between looks at plugins' threads
+REPORT_SECONDS = 5.0  # between reports of how plugins do
 SAVE_SECONDS = 15.0
 SWEEP_SECONDS = 600.0
 SECURITY_HEADERS = {
@@ -77,7 +80,8 @@ async def open_house(folder: Path, config: Config, clock: Clock | None = None) -
     except BaseException:
         await record.close()
         raise
-    house = House(config, folder, clock or Clock(), catalogue, record, PluginHost(catalogue.plugin_store), Live())
+    plugins = PluginHost(catalogue.plugin_store, Choices(catalogue.plugin_choices, master))
+    house = House(config, folder, clock or Clock(), catalogue, record, plugins, Live())
     house.repeats = Repeats(catalogue, master, house.clock)
     try:
         await _begin(house)
@@ -98,6 +102,7 @@ async def _begin(house: House) -> None:
     house.outlines = Outlines(record)
     house.verdicts = Verdicts(record, clock)
     house.sharing = Sharing()
+    house.tenancy = Tenancy(house)
     house.journal.heard.append(partial(screen.heard, house))
     known = set(record.tenants())
     for tenant in await catalogue.tenants.all():
@@ -108,32 +113,9 @@ async def _begin(house: House) -> None:
             )
     record.on_held.append(lambda: reconnect.record_held(house))
     record.on_resumed.append(lambda: house.spawn(reconnect.record_resumed(house), "record resumed"))
-    await _load_roster(house)
-    await house.witnesses.load()
+    await house.tenancy.begin()
     await reconnect.server_started(house)
     house.spawn(house.witnesses.prepare(), "reading the logs")
-
-
-async def _load_roster(house: House) -> None:
-    roster = house.live.roster
-    for tenant in await house.catalogue.tenants.all():
-        for client in await house.catalogue.clients.list(tenant.id):
-            roster.name_client(client.id, client.name)
-        roster.load(roster_device(tenant.id, row) for row in await house.catalogue.devices.list(tenant.id))
-        for row in await house.catalogue.assignments.open(tenant.id):
-            if (device := roster.get(tenant.id, row.device)) is not None:
-                given = Assignment(
-                    id=row.id,
-                    device=row.device,
-                    technician=row.technician,
-                    technician_name=row.technician_name,
-                    priority=row.priority,
-                    reason=row.reason,
-                    due_at=row.due_at,
-                    assigned_at=row.assigned_at,
-                    assigned_by=row.assigned_by_name,
-                )
-                roster.assign(device, given)
 
 
 async def close_house(house: House) -> None:
@@ -163,6 +145,11 @@ async def save_live(house: House) -> None:
         await house.catalogue.devices.save_live(tenant, changed)
 
 
+async def watch_plugins(house: House) -> None:
+    """Replace plugins' threads that hang."""
+    house.plugins.watch()
+
+
 async def _every(seconds: float, house: House, work: Callable[[House], Any], *, at_once: bool = False) -> None:
     pause = 0.0 if at_once else seconds
     while True:
@@ -190,7 +177,11 @@ def make_app(house: House) -> Litestar:
     async def running(_: Litestar) -> AsyncIterator[None]:
         tasks = [
             asyncio.create_task(_every(TICK_SECONDS, house, closing.tick)),
+            asyncio.create_task(_every(LOOK_SECONDS, house, tenancy.look)),
+            asyncio.create_task(_every(WATCH_SECONDS, house, watch_plugins)),
+            asyncio.create_task(_every(TICK_SECONDS, house, lambda house: house.plugins.refresh())),
             asyncio.create_task(_every(SAVE_SECONDS, house, save_live)),
+            asyncio.create_task(_every(REPORT_SECONDS, house, plugin_report.save)),
             asyncio.create_task(_every(SWEEP_SECONDS, house, erasure.sweep, at_once=True)),
             asyncio.create_task(_every(SAVE_SECONDS, house, witnesses.save)),
             asyncio.create_task(_every(house.config.witness_seconds, house, witnesses.send_all)),
@@ -204,6 +195,8 @@ def make_app(house: House) -> Litestar:
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
+            with contextlib.suppress(Exception):  # a database that is away does not keep the server from stopping
+                await plugin_report.save(house, serving=False)
             await close_house(house)
 
     async def by_cookie(connection: Connection, _: BaseRouteHandler) -> None:

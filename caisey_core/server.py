@@ -1,12 +1,15 @@
 """Runs the web application: one uvicorn process, uvloop, sans-io WebSockets, an exit that does not wait for open streams."""
 
 import asyncio
+import contextlib
+import json
 import logging
 import signal
 import socket
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from types import FrameType
+from typing import TextIO
 
 import structlog
 import uvicorn
@@ -15,6 +18,7 @@ from msgspec.structs import replace
 from caisey_core.app import close_house, end_streams, make_app, open_house
 from caisey_core.config import Config
 from caisey_core.occupied import occupied
+from caisey_core.plugin_host.masking import mask_all
 from caisey_core.services.house import House
 
 Ready = Callable[[House], Awaitable[None]]
@@ -39,6 +43,23 @@ class _Server(uvicorn.Server):
         self._captured_signals.clear()  # a stop that was asked for is no failure: do not raise the signal again
 
 
+class _Lines(logging.StreamHandler[TextIO]):
+    """Writes lines without plugins' secrets. A line is made before the lock is taken: what it shows may be a plugin's, and hang."""
+
+    def handle(self, record: logging.LogRecord) -> bool:
+        """Write a record."""
+        if not self.filter(record):
+            return False
+        try:
+            line = mask_all(self.format(record))
+        except Exception as error:  # not handleError: that shows the arguments as they are
+            line = json.dumps({"event": "a line cannot be shown", "logger": record.name, "error": type(error).__name__})
+        with self.lock or contextlib.nullcontext(), contextlib.suppress(OSError, ValueError):
+            self.stream.write(line + self.terminator)
+            self.flush()
+        return True
+
+
 def configure_logging() -> None:
     """Log JSON lines to standard error, from us, from plugins and from libraries alike; warnings of libraries only."""
     shared: list[structlog.types.Processor] = [
@@ -47,17 +68,19 @@ def configure_logging() -> None:
         structlog.processors.TimeStamper(fmt="iso", utc=True),
     ]
     formatter = structlog.stdlib.ProcessorFormatter(
-        foreign_pre_chain=shared,
+        foreign_pre_chain=[*shared, structlog.stdlib.ExtraAdder(["tenant"])],
         processors=[
             structlog.stdlib.ProcessorFormatter.remove_processors_meta,
-            structlog.processors.dict_tracebacks,
+            # without the variables of each frame: passwords and secrets are among them
+            structlog.processors.ExceptionRenderer(structlog.tracebacks.ExceptionDictTransformer(show_locals=False)),
             structlog.processors.JSONRenderer(default=str),
         ],
     )
-    handler = logging.StreamHandler()
+    handler = _Lines()
     handler.setFormatter(formatter)
     logging.basicConfig(handlers=[handler], level=logging.WARNING, force=True)
     logging.getLogger("caisey").setLevel(logging.WARNING)
+    logging.captureWarnings(True)  # such as a plugin's coroutine that was never awaited
     structlog.configure(
         processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
         logger_factory=structlog.stdlib.LoggerFactory(),

@@ -15,6 +15,7 @@ from caisey_core.catalogue.erasures import Erasures
 from caisey_core.catalogue.installers import Installers
 from caisey_core.catalogue.members import Members
 from caisey_core.catalogue.notices import Notices
+from caisey_core.catalogue.plugin_choices import PluginChoices
 from caisey_core.catalogue.plugin_store import PluginStore
 from caisey_core.catalogue.sessions import Sessions
 from caisey_core.catalogue.shares import Shares
@@ -45,6 +46,7 @@ class Catalogue:
         self.notices = Notices()
         self.erasures = Erasures(engine)
         self.plugin_store = PluginStore()
+        self.plugin_choices = PluginChoices(engine)
         self.witnesses = Witnesses()
         self.transcripts = Transcripts()
         self.shares = Shares()

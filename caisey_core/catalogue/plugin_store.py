@@ -1,26 +1,15 @@
-"""What plugins keep, and which are enabled, for each tenant."""
+"""What plugins keep, for each tenant."""
 
 from uuid import UUID, uuid4
 
-from msgspec import Struct
-
 from caisey_core.catalogue.outcomes import Taken, scoped, unless_taken
-from caisey_core.catalogue.rows import many
-from caisey_core.catalogue.tables import PluginEnabledTable, PluginEntryTable
+from caisey_core.catalogue.tables import PluginEntryTable
 
 MOST_KEYS = 1000
 
 
-class Enabled(Struct, frozen=True):
-    """A plugin that a tenant uses; `settings` is what its admin entered, `allow_private` whether it may reach private addresses."""
-
-    plugin: str
-    settings: bytes | None
-    allow_private: bool = False
-
-
 class PluginStore:
-    """Queries over plugins' entries and settings."""
+    """Queries over plugins' entries."""
 
     @scoped
     async def get(self, tenant: UUID, plugin: str, key: str) -> tuple[bytes, int] | None:
@@ -64,22 +53,3 @@ class PluginStore:
         if prefix:
             wanted &= t.key < prefix[:-1] + chr(ord(prefix[-1]) + 1)
         return [str(row["key"]) for row in await t.select(t.key).where(wanted).order_by(t.key).limit(MOST_KEYS)]
-
-    @scoped
-    async def enabled(self, tenant: UUID) -> list[Enabled]:
-        """Return the tenant's plugins."""
-        t = PluginEnabledTable
-        return many(Enabled, await t.select(t.plugin, t.settings).where(t.tenant == tenant).order_by(t.enabled_at))
-
-    @scoped
-    async def enable(self, tenant: UUID, plugin: str, settings: bytes | None, now: int) -> Taken | None:
-        """Enable a plugin; Taken if it is."""
-        t = PluginEnabledTable
-        row = t(id=uuid4(), tenant=tenant, plugin=plugin, settings=settings, enabled_at=now)
-        return await unless_taken(t.insert(row).run())
-
-    @scoped
-    async def disable(self, tenant: UUID, plugin: str) -> None:
-        """Disable a plugin."""
-        t = PluginEnabledTable
-        await t.delete().where((t.tenant == tenant) & (t.plugin == plugin)).run()

@@ -1,6 +1,6 @@
 """Session rows: a projection of the record, for lists and look-ups."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from typing import Any
 from uuid import UUID
 
@@ -46,6 +46,10 @@ def _search(row: SessionRow) -> str:
 def columns_of(tenant: UUID, row: SessionRow) -> dict[str, Any]:
     """Return every column of a row as it is kept."""
     return {"tenant": tenant, "search": _search(row), **{name: getattr(row, name) for name in row.__struct_fields__}}
+
+
+def _within(wanted: And | Where, clients: frozenset[UUID] | None) -> And | Where:
+    return wanted if clients is None else wanted & SessionTable.client.is_in(list(clients))
 
 
 class Sessions:
@@ -100,7 +104,7 @@ class Sessions:
         limit: int,
         *,
         before: tuple[int, UUID] | None = None,
-        clients: Collection[UUID] | None = None,
+        clients: frozenset[UUID] | None = None,
         technician: UUID | None = None,
     ) -> list[SessionRow]:
         """Return sessions that are over, newest first, from before an end and id on; of these clients and this technician."""
@@ -111,10 +115,9 @@ class Sessions:
         if before is not None:
             at, session = before
             wanted &= (t.ended_at < at) | ((t.ended_at == at) & (t.id < session))
-        if clients is not None:
-            wanted &= t.client.is_in(list(clients))
         if technician is not None:
             wanted &= t.technician == technician
+        wanted = _within(wanted, clients)
         return many(SessionRow, await t.select().where(wanted).order_by(t.ended_at, t.id, ascending=False).limit(limit))
 
     @scoped
@@ -130,10 +133,14 @@ class Sessions:
         return many(SessionRow, rows)
 
     @scoped
-    async def search(self, tenant: UUID, words: Sequence[str], limit: int) -> list[SessionRow]:
-        """Return the newest sessions in which every word (lower case) is found."""
+    async def search(
+        self, tenant: UUID, words: Sequence[str], limit: int, clients: frozenset[UUID] | None = None
+    ) -> list[SessionRow]:
+        """Return the newest sessions in which every word (lower case) is found, of all clients or of these."""
         t = SessionTable
-        wanted: And | Where = t.tenant == tenant
+        if clients is not None and not clients:
+            return []
+        wanted = _within(t.tenant == tenant, clients)
         for word in words:
             escaped = word.replace("%", "").replace("_", "")
             wanted = wanted & t.search.like(f"%{escaped}%")

@@ -24,6 +24,7 @@ class BrowserSession(Struct, frozen=True, kw_only=True):
     last_used_at: int
     idle_until: int
     expires_at: int
+    proved_at: int  # 0: a provider remembered the person, who proved nothing
     provider_session: str = ""
     sign_out_hint: bytes | None = None
 
@@ -87,6 +88,12 @@ class SignIns:
         """End all sessions of a member but this one."""
         t = BrowserSessionTable
         await t.delete().where((t.tenant == tenant) & (t.member == member) & (t.token_hash != kept)).run()
+
+    @scoped
+    async def delete_sessions(self, tenant: UUID) -> None:
+        """Sign all browsers out."""
+        t = BrowserSessionTable
+        await t.delete().where(t.tenant == tenant).run()
 
     @scoped
     async def end_provider_sessions(self, tenant: UUID, way: str, provider_session: str) -> list[UUID]:

@@ -53,6 +53,7 @@ class BrowserSessionTable(Table, tablename="browser_session"):
     last_used_at = BigInt()
     idle_until = BigInt()
     expires_at = BigInt()
+    proved_at = BigInt()
     provider_session = Varchar(length=None)
     sign_out_hint = Bytea(null=True, default=None)
 
@@ -142,6 +143,7 @@ class DeviceTable(Table, tablename="device"):
     removed_reason = Varchar()
     facts = Bytea(null=True, default=None)
     last_seen = BigInt(null=True, default=None)
+    moved_at = BigInt()
 
 
 class AssignmentTable(Table, tablename="assignment"):
@@ -204,6 +206,23 @@ class PluginEnabledTable(Table, tablename="plugin_enabled"):
     plugin = Varchar()
     settings = Bytea(null=True, default=None)
     enabled_at = BigInt()
+    enabled = Boolean()
+    allow_private = Boolean()
+    version = BigInt()
+
+
+class PluginDefaultTable(Table, tablename="plugin_default"):
+    id = UUID(primary_key=True)
+    tenant = UUID()
+    kind = Varchar()
+    plugin = Varchar()
+
+
+class PluginChangeTable(Table, tablename="plugin_change"):
+    id = UUID(primary_key=True)
+    tenant = UUID()
+    version = BigInt()
+    sealed_key = Bytea(null=True, default=None)
 
 
 class PluginEntryTable(Table, tablename="plugin_entry"):
@@ -306,6 +325,8 @@ ALL = (
     SessionTable,
     NoticeTable,
     PluginEnabledTable,
+    PluginDefaultTable,
+    PluginChangeTable,
     PluginEntryTable,
     ErasureTable,
     RetentionTable,

@@ -34,7 +34,7 @@ GRANTS: Final[dict[Scope, frozenset[May]]] = {
     **_NAMED,
     Scope.ADMIN: frozenset(May) - frozenset().union(*_NAMED.values()),
 }
-DANGEROUS: Final = frozenset({Scope.ADMIN})  # what a browser is asked to sign in again for
+DANGEROUS: Final = frozenset({Scope.ENROL, Scope.ADMIN})  # what a browser is asked to sign in again for
 BY_CLIENT: Final = frozenset({Scope.READ, Scope.DISPATCH, Scope.WORK, Scope.SHARE})  # all else reaches over all clients
 FOR_SERVICES: Final = frozenset(Scope) - {Scope.WORK}  # the person at a device agrees to a person, not to a program
 

@@ -11,9 +11,8 @@ import msgspec
 from msgspec import Struct
 
 from caisey_core.catalogue.plugin_store import PluginStore
-from caisey_core.plugin_host.http import PluginHttp
-from caisey_core.plugin_host.reach import hosts_of
-from caisey_hookspecs import Change, Clock, Context, Entry, PluginInfo, Rejected, Secret
+from caisey_core.plugin_host.settings import concealed
+from caisey_hookspecs import Change, Clock, Context, Entry, Http, PluginInfo, Rejected, Secret
 
 LONGEST_KEY: Final = 200  # characters
 LARGEST_VALUE: Final = 64 * 1024  # bytes
@@ -37,8 +36,8 @@ class TenantStore:
 
     async def put(self, key: str, value: bytes, *, if_version: int | None = None) -> int | None:
         """Write, or compare and swap. Raises Rejected past the limits."""
-        if not 0 < len(key) <= LONGEST_KEY or len(value) > LARGEST_VALUE:
-            raise Rejected(f"Keys have 1 to {LONGEST_KEY} characters, values {LARGEST_VALUE} bytes at most.")
+        if not 0 < len(key) <= LONGEST_KEY or "\x00" in key or len(value) > LARGEST_VALUE:
+            raise Rejected(f"Keys have 1 to {LONGEST_KEY} characters but NUL, values {LARGEST_VALUE} bytes at most.")
         return await self._there(self._tables.put(self._tenant, self._plugin, key, value, if_version))
 
     async def delete(self, key: str) -> None:
@@ -62,15 +61,19 @@ async def _report(change: Change) -> None:
     logging.getLogger("caisey.plugins").info("reported: %s %s", change.subject, change.reference)
 
 
-def _secret(wanted: type[Any], value: Any) -> Any:
-    if wanted is Secret and isinstance(value, str):
-        return Secret(value)
-    raise msgspec.ValidationError(f"Expected {wanted.__name__}")
+def decode_settings(info: PluginInfo, stored: bytes | None, seen: list[str] | None = None) -> Struct:
+    """Return what a tenant's admin entered (JSON), or the defaults. `seen` gets the texts of secrets, also where the rest fails.
 
+    Raises msgspec.ValidationError if it does not fit, and whatever the plugin's own checks of its Settings raise.
+    """
 
-def decode_settings(info: PluginInfo, stored: bytes | None) -> Struct:
-    """Return what a tenant's admin entered (JSON), or the defaults. Raises msgspec.ValidationError if it does not fit."""
-    return msgspec.json.decode(b"{}" if stored is None else stored, type=info.settings, dec_hook=_secret)
+    def hide(wanted: type[Any], value: Any) -> Any:
+        found = concealed(wanted, value)
+        if seen is not None and isinstance(found, Secret):
+            seen.append(found.reveal())
+        return found
+
+    return msgspec.json.decode(b"{}" if stored is None else stored, type=info.settings, dec_hook=hide)
 
 
 def make_context(
@@ -80,21 +83,16 @@ def make_context(
     tables: PluginStore,
     core: asyncio.AbstractEventLoop,
     clock: Clock,
-    *,
-    allow_private: bool = False,
+    http: Http,
+    log: logging.Logger,
 ) -> Context[Any]:
-    """Return the context of one plugin in one tenant. Call it on the plugin's thread: it runs the plugin's `hosts_from`.
-
-    `core` is the loop on which the store's queries run; `allow_private` is the admin's choice for this plugin. Raises Rejected
-    where the settings name what is no host.
-    """
-    entered = info.hosts_from(settings) if info.hosts_from is not None else ()
+    """Return the context of one plugin in one tenant. `core` is the loop on which the store's queries run."""
     return Context(
         tenant=str(tenant),
         settings=settings,
         store=TenantStore(tables, core, tenant, info.name),
-        http=PluginHttp(hosts_of(info.hosts, entered), allow_private=allow_private),
-        log=logging.getLogger(f"caisey.plugins.{info.name}"),
+        http=http,
+        log=log,
         clock=clock,
         report=_report,
     )

@@ -1,21 +1,29 @@
 """Finds installed plugins: each entry point of the group `caisey.plugins` by itself, so that a broken one harms no other."""
 
+import inspect
 import re
 import threading
-import traceback
-from collections.abc import Callable
-from importlib.metadata import EntryPoint, entry_points
+from collections.abc import Callable, Iterator
+from importlib.metadata import Distribution, EntryPoint, distributions, version
 from typing import Any, Final, get_origin
 
 import msgspec
 import pluggy
 from msgspec import Struct
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
+import caisey_hookspecs
+from caisey_core.plugin_host.failures import failure_of
 from caisey_core.plugin_host.reach import Hosts
-from caisey_hookspecs import Identity, Notifier, PluginInfo, Rejected, Shell, identity, notifier, plugin, shell
+from caisey_core.plugin_host.runner import interrupt
+from caisey_core.plugin_host.settings import Setting, form_of, schema_of
+from caisey_hookspecs import CONTRACT, Identity, Notifier, PluginInfo, Rejected, Shell, identity, notifier, plugin, shell
 
 GROUP: Final = "caisey.plugins"
 OK: Final = "ok"
+OLDEST_CONTRACT: Final = 1  # that still works
+OTHER_VERSION: Final = "install another version of the plugin, or of Caisey"
 IMPORT_SECONDS: Final = 10.0
 NAME: Final = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 
@@ -44,6 +52,13 @@ class Installed(Struct, frozen=True):
     hooks: pluggy.HookRelay | None  # of a plugin manager that knows this plugin only
     verdict: str
     trouble: str = ""
+    form: tuple[Setting, ...] = ()  # of its settings
+    schema: bytes = b"{}"  # of its settings, in JSON
+
+    @property
+    def needs_settings(self) -> bool:
+        """Say whether it can do nothing before somebody entered its settings."""
+        return any(one.required for one in self.form)
 
 
 class _Broken(Exception):
@@ -53,17 +68,49 @@ class _Broken(Exception):
 def discover() -> list[Installed]:
     """Return all installed plugins by name, usable or not. Imports each; raises nothing that a plugin raises.
 
-    Of two plugins with one name the first on `sys.path` is used.
+    Of two plugins with one name that of the distribution `caisey-NAME` is used, else the first by the distribution's name.
     """
-    found: list[Installed] = []
-    for entry in sorted(entry_points(group=GROUP), key=lambda entry: entry.name):
-        other = next((one for one in found if one.entry_point == entry.name), None)
-        if other is None:
-            found.append(_examine(entry))
+    found: dict[str, Installed] = {}
+    again: list[Installed] = []
+    for entry in sorted(_entries(), key=_order):
+        if isinstance(entry, Installed):
+            again.append(entry)
+        elif entry.name not in found:
+            found[entry.name] = _examine(entry)
         else:
-            words = f"it has the same name as the plugin in {other.distribution}; uninstall one of them"
-            found.append(_unusable(entry, words))
-    return found
+            words = f"it has the same name as the plugin in {found[entry.name].distribution}; uninstall one of them"
+            again.append(_unusable(entry, words))
+    return sorted([*found.values(), *again], key=lambda one: one.entry_point)
+
+
+def _entries() -> Iterator[EntryPoint | Installed]:
+    """Yield the entry points, one distribution after the other: metadata that cannot be read must not hide all the rest."""
+    seen: set[str] = set()
+    for distribution in distributions():
+        try:
+            name = str(distribution.metadata["Name"])
+            entries = distribution.entry_points.select(group=GROUP) if name not in seen else ()
+        except Exception as error:
+            if _mentions_us(distribution):
+                name = str(getattr(distribution, "_path", "unknown")).rpartition("/")[2]
+                yield Installed(name, name, None, None, f"broken: its metadata cannot be read ({failure_of(error).words})")
+            continue
+        seen.add(name)  # of one that is installed twice the first on sys.path counts
+        yield from entries
+
+
+def _mentions_us(distribution: Distribution) -> bool:
+    try:
+        return GROUP in (distribution.read_text("entry_points.txt") or "")
+    except (OSError, ValueError):
+        return False
+
+
+def _order(entry: EntryPoint | Installed) -> tuple[str, bool, str]:
+    if isinstance(entry, Installed):
+        return entry.entry_point, True, entry.distribution
+    distribution = _distribution(entry).partition(" ")[0]
+    return entry.name, distribution != f"caisey-{entry.name}", distribution
 
 
 def _unusable(entry: EntryPoint, words: str, trouble: str = "") -> Installed:
@@ -80,21 +127,27 @@ def _examine(entry: EntryPoint) -> Installed:
 
     def look() -> None:
         try:
-            info, hooks = _load(entry)
-            result.append(Installed(entry.name, _distribution(entry), info, hooks, OK))
+            result.append(_load(entry))
         except _Broken as error:
-            result.append(_unusable(entry, str(error), traceback.format_exc() if error.__cause__ is not None else ""))
+            result.append(_unusable(entry, str(error), failure_of(error).trace if error.__cause__ is not None else ""))
         except BaseException as error:  # the plugin border: its code ran, and may have called exit()
-            words = f"it cannot be imported ({type(error).__name__}: {error})"
-            result.append(_unusable(entry, words, traceback.format_exc()))
+            failure = failure_of(error)
+            words = f"it cannot be imported ({failure.words})"
+            if isinstance(error, ImportError) and str(error.name).partition(".")[0] == caisey_hookspecs.__name__:
+                words = f"it wants more of the contract than this Caisey has ({failure.words}): {OTHER_VERSION}"
+            result.append(_unusable(entry, words, failure.trace))
 
     thread = threading.Thread(target=look, name=f"import of plugin {entry.name}", daemon=True)
     thread.start()
     thread.join(IMPORT_SECONDS)
-    return result[0] if result else _unusable(entry, f"its import does not end within {IMPORT_SECONDS:g} s")
+    if result:
+        return result[0]
+    interrupt(thread)
+    return _unusable(entry, f"its import does not end within {IMPORT_SECONDS:g} s")
 
 
-def _load(entry: EntryPoint) -> tuple[PluginInfo, pluggy.HookRelay]:
+def _load(entry: EntryPoint) -> Installed:
+    _look_at_requirements(entry)
     loaded = entry.load()
     manager = pluggy.PluginManager("caisey")
     for specification in (plugin, identity, notifier, shell):
@@ -104,19 +157,41 @@ def _load(entry: EntryPoint) -> tuple[PluginInfo, pluggy.HookRelay]:
         manager.check_pending()
     except pluggy.PluginValidationError as error:
         raise _Broken(f"its hooks do not fit the contract ({' '.join(str(error).split())})") from error
-    info = manager.hook.caisey_plugin()
-    if not isinstance(info, PluginInfo):
-        raise _Broken("it has no caisey_plugin hook that returns a PluginInfo")
-    _check(info, entry.name, manager.hook)
-    return info, manager.hook
-
-
-def _check(info: PluginInfo, name: str, hooks: pluggy.HookRelay) -> None:
     try:
-        given = {field: getattr(info, field) for field in info.__struct_fields__}
-        msgspec.convert(given, PluginInfo, dec_hook=_as_it_is)  # a Struct does not check what it is made of
-    except msgspec.ValidationError as error:
+        told = manager.hook.caisey_plugin()
+    except Exception as error:
+        raise _Broken(f"its caisey_plugin fails ({failure_of(error).words})") from error
+    if inspect.iscoroutine(told):
+        told.close()
+        raise _Broken("its caisey_plugin is a coroutine: leave out the async")
+    if not isinstance(told, PluginInfo):
+        raise _Broken("it has no caisey_plugin hook that returns a PluginInfo")
+    info = _checked(told, entry.name, manager.hook)
+    try:
+        form, schema = form_of(info.settings), schema_of(info.settings)
+    except Exception as error:  # the plugin border: whatever a foreign type does to the inspection
+        raise _Broken(f"its settings cannot be read ({failure_of(error).words})") from error
+    return Installed(entry.name, _distribution(entry), info, manager.hook, OK, form=form, schema=schema)
+
+
+def _look_at_requirements(entry: EntryPoint) -> None:
+    """Hold what the distribution wants of the contract against what is installed: pip may have been told not to."""
+    have = version("caisey-hookspecs")
+    for text in (entry.dist.requires or []) if entry.dist is not None else []:
+        wanted = Requirement(text)
+        applies = wanted.marker is None or wanted.marker.evaluate()
+        if canonicalize_name(wanted.name) == "caisey-hookspecs" and applies and not wanted.specifier.contains(have, True):
+            raise _Broken(f"it needs caisey-hookspecs {wanted.specifier}, and {have} is installed: {OTHER_VERSION}")
+
+
+def _checked(told: PluginInfo, name: str, hooks: pluggy.HookRelay) -> PluginInfo:
+    try:
+        given = {field: getattr(told, field) for field in PluginInfo.__struct_fields__}
+        info = msgspec.convert(given, PluginInfo, dec_hook=_as_it_is)  # a Struct does not check what it is made of
+    except (msgspec.ValidationError, AttributeError) as error:
         raise _Broken(f"its PluginInfo does not fit the contract ({error})") from error
+    if not OLDEST_CONTRACT <= info.contract <= CONTRACT:
+        raise _Broken(f"it needs version {info.contract} of the contract, and this Caisey has {CONTRACT}: {OTHER_VERSION}")
     if info.name != name:
         raise _Broken(f"it calls itself “{info.name}”, its entry point “{name}”")
     if not NAME.fullmatch(name):
@@ -132,10 +207,7 @@ def _check(info: PluginInfo, name: str, hooks: pluggy.HookRelay) -> None:
         Hosts(info.hosts)
     except Rejected as error:
         raise _Broken(f"it declares a host that is none ({error})") from error
-    try:
-        msgspec.inspect.type_info(info.settings)
-    except Exception as error:  # the plugin border: whatever a foreign type does to the inspection
-        raise _Broken(f"its settings cannot be read ({error})") from error
+    return info
 
 
 def _as_it_is(wanted: Any, value: Any) -> Any:

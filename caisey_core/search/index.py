@@ -92,7 +92,7 @@ class Page(Struct, frozen=True):
 
 
 class SearchIndex(Protocol):
-    """A database of lines. Methods block; `add`, `forget` and `clear` are called from one thread, the rest from any."""
+    """A database of lines. Methods block; `add`, `forget` and `purge` are called from one thread, the rest from any."""
 
     def marks(self, tenant: UUID) -> dict[UUID, Mark]:
         """Return how far each session is indexed."""
@@ -104,13 +104,10 @@ class SearchIndex(Protocol):
         """Add lines and move the mark, all or nothing; False where the mark is no longer `before`."""
 
     def forget(self, tenant: UUID, session: UUID) -> None:
-        """Destroy the session's lines, and let it be indexed from its start."""
+        """Destroy the session's lines, let it be indexed from its start, and note that `purge` has something to do."""
 
     def purge(self) -> bool:
-        """Take out of the files what was forgotten; False: not all of it yet, try again."""
-
-    def clear(self) -> None:
-        """Destroy everything: it is made again from the record."""
+        """Take out of the files what was forgotten, by this process or one that is gone; False: not all of it yet, try again."""
 
     def find(self, scope: Scope, wanted: Wanted) -> Page:
         """Return a page of sessions within the scope."""

@@ -39,6 +39,7 @@ CREATE INDEX session_device ON session (device, number);
 CREATE TABLE technician (technician UUID NOT NULL, number BIGINT NOT NULL, turn INTEGER NOT NULL,
   PRIMARY KEY (technician, number));
 CREATE INDEX technician_number ON technician (number);
+CREATE TABLE unpurged (id BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY);
 CREATE TABLE line (id BIGINT PRIMARY KEY, position BIGINT NOT NULL, kind TEXT NOT NULL, text TEXT NOT NULL, words TSVECTOR NOT NULL);
 CREATE INDEX line_words ON line USING gin (words) WITH (fastupdate = on, gin_pending_list_limit = 1024);
 """
@@ -186,6 +187,7 @@ class PostgresIndex:
             ).fetchone()
             if row is not None:
                 write.execute("DELETE FROM line WHERE id BETWEEN %s AND %s", (row[0] << BITS, (row[0] + 1 << BITS) - 1))
+                write.execute("INSERT INTO unpurged DEFAULT VALUES")
 
     def purge(self) -> bool:
         """Clear the rows of what was forgotten, and the words that only they had; False while a transaction may still see them."""
@@ -193,6 +195,9 @@ class PostgresIndex:
             if connection.execute("SELECT pg_try_advisory_lock(%s, %s)", (LOCKS, THE_PURGE)).fetchone() != (True,):
                 return False
             try:
+                forgotten = [one for (one,) in connection.execute("SELECT id FROM unpurged")]
+                if not forgotten:
+                    return True
                 connection.execute("SET statement_timeout TO 0")
                 connection.execute("VACUUM line")
                 connection.execute("VACUUM session")
@@ -203,16 +208,12 @@ class PostgresIndex:
                 for (left,) in connection.execute(_LEFT_BEHIND).fetchall():
                     connection.execute(sql.SQL("DROP INDEX CONCURRENTLY {}").format(sql.Identifier(left)))
                 connection.execute("REINDEX INDEX CONCURRENTLY line_words")  # GIN keeps words that no row has any more
+                connection.execute("DELETE FROM unpurged WHERE id = ANY(%s::bigint[])", (forgotten,))
             finally:
                 if not connection.broken:
                     connection.execute("SELECT pg_advisory_unlock(%s, %s)", (LOCKS, THE_PURGE))
                     connection.execute("SET statement_timeout TO '30s'")
         return True
-
-    def clear(self) -> None:
-        """Destroy everything."""
-        with self._writing() as write:
-            write.execute("TRUNCATE session, tenant, technician, line")
 
     # --- finding -----------------------------------------------------------------------------------------------------
 

@@ -10,14 +10,14 @@ import sqlite3
 import threading
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Literal
 from uuid import UUID
 
 from caisey_core.search.index import LINES_SHOWN, PAGE, About, Found, Line, Mark, Page, Scope, SearchUnavailable, Wanted
 from caisey_core.search.words import Word
 
 APPLICATION_ID: Final = 0x43616971  # "Caiq"
-FORMAT: Final = 2
+FORMAT: Final = 3
 BITS: Final = 24  # of a session within its tenant, and of a line within its session
 MOST_LINES: Final = (1 << BITS) - 1
 MOST_PROBES: Final = 600  # sessions that one page looks at; about 0.05 ms each
@@ -33,6 +33,7 @@ CREATE INDEX session_device ON session (device, number);
 CREATE TABLE technician (technician BLOB NOT NULL, number INTEGER NOT NULL, turn INTEGER NOT NULL,
   PRIMARY KEY (technician, number)) WITHOUT ROWID;
 CREATE INDEX technician_number ON technician (number);
+CREATE TABLE unpurged (id INTEGER PRIMARY KEY);
 CREATE VIRTUAL TABLE line USING fts5 (text, position UNINDEXED, kind UNINDEXED, columnsize=0, prefix='1 2 3 4',
   tokenize="unicode61 remove_diacritics 2");
 """
@@ -83,8 +84,9 @@ class SqliteIndex:
         return found
 
     @contextlib.contextmanager
-    def _writing(self) -> Iterator[sqlite3.Connection]:
+    def _writing(self, synchronous: Literal["NORMAL", "FULL"] = "NORMAL") -> Iterator[sqlite3.Connection]:
         try:
+            self._writer.execute(f"PRAGMA synchronous={synchronous}")
             self._writer.execute("BEGIN IMMEDIATE")
             yield self._writer
             self._writer.execute("COMMIT")
@@ -157,7 +159,7 @@ class SqliteIndex:
     def forget(self, tenant: UUID, session: UUID) -> None:
         """Destroy the session's lines; `purge` takes them out of the files."""
         low, high = self._sessions_of(tenant)
-        with self._writing() as write:
+        with self._writing("FULL") as write:  # nobody asks for it a second time
             row = write.execute(
                 "SELECT number FROM session WHERE session=? AND number BETWEEN ? AND ?", (session.bytes, low, high)
             ).fetchone()
@@ -167,23 +169,22 @@ class SqliteIndex:
             write.execute(
                 "UPDATE session SET position=0, pending=x'', generation=generation+1, lines=0, reason='' WHERE number=?", row
             )
+            write.execute("INSERT INTO unpurged DEFAULT VALUES")
 
     def purge(self) -> bool:
         """Take out of the files what was forgotten; False where somebody still reads there."""
         try:
+            if self._writer.execute("SELECT 1 FROM unpurged").fetchone() is None:
+                return True
             self._writer.execute(
                 "INSERT INTO line (line) VALUES ('optimize')"
             )  # terms of deleted rows stay until segments merge
             (busy, _, _) = self._writer.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+            if not busy:
+                self._writer.execute("DELETE FROM unpurged")
         except sqlite3.Error as error:
             raise SearchUnavailable(str(error)) from error
         return not busy
-
-    def clear(self) -> None:
-        """Destroy everything."""
-        with self._writing() as write:
-            for table in ("line", "technician", "session", "tenant"):
-                write.execute(f"DELETE FROM {table}")  # noqa: S608 - our own names
 
     # --- finding -----------------------------------------------------------------------------------------------------
 

@@ -13,10 +13,10 @@ from caisey_core.domain import events as e
 from caisey_core.domain.refused import Refused
 from caisey_core.domain.roles import May, Member, Role, refuse_unless
 from caisey_core.domain.scopes import BY_CLIENT, DANGEROUS, FOR_SERVICES, Scope, granted
-from caisey_core.services import members
+from caisey_core.services import members, step_up, tenancy
 from caisey_core.services.house import House
 from caisey_core.services.journal import STAMPED
-from caisey_core.services.outcomes import NOT_FOUND, bad_input
+from caisey_core.services.outcomes import NOT_FOUND, SUSPENDED, bad_input
 from caisey_core.services.tokens import PREFIX, hash_of, new_token
 from caisey_core.services.views import Choice, NewApiToken, ScopeChoice, TokensPage, TokenState, TokenView
 
@@ -100,6 +100,8 @@ async def make(
         return Refused("An API token cannot make another.", "Sign in and make it on the page API tokens.", 403)
     if service and (refused := refuse_unless(member, May.CHANGE_TOKENS)) is not None:
         return refused
+    if step_up.stale(house, member):
+        return step_up.AGAIN
     label = " ".join(label.split())
     if not 1 <= len(label) <= 100:
         return bad_input("label", "The name is missing or longer than 100 characters.", "Say what the token is for.")
@@ -167,8 +169,11 @@ async def revoke(house: House, member: Member, token: UUID) -> Refused | None:
     return await house.journal.audit(member.tenant, gone)
 
 
-async def by_token(house: House, token: str, address: str) -> Caller | None:
-    """Return whose token this is; None for one that is unknown, expired or revoked, or whose owner has left."""
+async def by_token(house: House, token: str, address: str) -> Caller | Refused | None:
+    """Return whose token this is; None for one that is unknown, expired or revoked, or whose owner has left.
+
+    One of a suspended company is refused in words.
+    """
     found = await house.catalogue.api_tokens.by_hash(hash_of(token)) if token.startswith(PREFIX) else None
     if found is None:
         return None
@@ -176,9 +181,9 @@ async def by_token(house: House, token: str, address: str) -> Caller | None:
     now = house.clock.now()
     if row.revoked_at is not None or (row.expires_at is not None and now >= row.expires_at):
         return None
-    tenant = await house.catalogue.tenants.by_id(tenant_id)
-    if tenant is None:
-        return None
+    tenant = await tenancy.of(house, tenant_id)
+    if isinstance(tenant, Refused):
+        return tenant if tenant is SUSPENDED else None
     owner = _service(tenant, row) if row.service else await members.by_id(house, tenant, row.member)
     if isinstance(owner, Refused):
         return None

@@ -22,6 +22,7 @@ GROUPS: Final[dict[AuditGroup, tuple[type[e.Event], ...]]] = {
     "sign-in": (
         *(e.SignInLinkCreated, e.ApiTokenCreated, e.ApiTokenRevoked),
         *(e.SignedIn, e.SignInFailed, e.SignedOut, e.PasswordSet),
+        *(e.FactorAdded, e.FactorRemoved, e.RecoveryCodesMade),
     ),
     "devices": (
         *(e.InstallerCreated, e.InstallerRotated, e.InstallerRevoked),
@@ -38,9 +39,13 @@ GROUPS: Final[dict[AuditGroup, tuple[type[e.Event], ...]]] = {
     ),
     "settings": (
         *(e.TenantCreated, e.TenantSuspended, e.TenantResumed, e.ClientCreated, e.ClientRenamed),
-        *(e.MemberCreated, e.MemberChanged, e.MemberDeactivated, e.MemberReactivated, e.PluginEnabled, e.PluginDisabled),
+        *(e.MemberCreated, e.MemberChanged, e.MemberDeactivated, e.MemberReactivated),
+        *(e.PluginEnabled, e.PluginDisabled, e.PluginChanged, e.PluginDefaultSet, e.KeysRotated),
     ),
 }
+
+
+_FACTORS: Final = {"authenticator": "authenticator app"}
 
 
 class Logged(Struct, frozen=True):
@@ -175,6 +180,12 @@ def _sentence(event: e.AnyEvent | e.Unknown, names: dict[UUID, str]) -> str:
             return "Signed out"
         case e.PasswordSet():
             return "Set a new password"
+        case e.FactorAdded():
+            return f"Signs in with the {_FACTORS.get(event.factor, event.factor)} “{event.title}” from now on"
+        case e.FactorRemoved():
+            return f"No longer signs in with the {_FACTORS.get(event.factor, event.factor)} “{event.title}”"
+        case e.RecoveryCodesMade():
+            return "Made new recovery codes"
         case e.InstallerCreated():
             return "Made an installer" + (f" for the device {event.device_name}" if event.device_name else "")
         case e.InstallerRotated():
@@ -229,6 +240,14 @@ def _sentence(event: e.AnyEvent | e.Unknown, names: dict[UUID, str]) -> str:
             return f"Enabled the plugin {event.plugin}"
         case e.PluginDisabled():
             return f"Disabled the plugin {event.plugin}"
+        case e.PluginChanged():
+            what = f" ({', '.join(event.settings)})" if event.settings else ""
+            private = "; it may reach private addresses" if event.allow_private else ""
+            return f"Changed the plugin {event.plugin}{what}{private}" + ("" if event.proven else "; untried")
+        case e.PluginDefaultSet():
+            return f"Made {event.plugin} the first plugin for {event.of}"
+        case e.KeysRotated():
+            return f"Sealed {event.secrets} secrets under a new key" + (", and took a new master key" if event.master else "")
         case e.WitnessRefused():
             said = {"signature": "is not signed by its key", "shorter": "is shorter than what it saw"}
             why = said.get(event.reason, "does not continue what it saw")

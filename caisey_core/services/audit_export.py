@@ -50,6 +50,9 @@ MEANS: Final[dict[type[e.Event], Means]] = {
     e.MemberDeactivated: Means(ACCOUNT_CHANGE, 5, "Disable"),
     e.MemberReactivated: Means(ACCOUNT_CHANGE, 2, "Enable"),
     e.PasswordSet: Means(ACCOUNT_CHANGE, 3, "Password Change"),
+    e.FactorAdded: Means(ACCOUNT_CHANGE, 10, "MFA Factor Enable"),
+    e.FactorRemoved: Means(ACCOUNT_CHANGE, 11, "MFA Factor Disable"),
+    e.RecoveryCodesMade: Means(ACCOUNT_CHANGE, 99, "Recovery codes created"),
     e.SignInLinkCreated: Means(ACCOUNT_CHANGE, 99, "Sign-in link created"),
     e.ApiTokenCreated: Means(ACCOUNT_CHANGE, 99, "API token created"),
     e.ApiTokenRevoked: Means(ACCOUNT_CHANGE, 99, "API token revoked"),
@@ -85,6 +88,9 @@ MEANS: Final[dict[type[e.Event], Means]] = {
     e.ShareRevoked: Means(ENTITY_MANAGEMENT, 9, "Disable", "share", "share"),
     e.PluginEnabled: Means(ENTITY_MANAGEMENT, 8, "Enable", "plugin", "plugin"),
     e.PluginDisabled: Means(ENTITY_MANAGEMENT, 9, "Disable", "plugin", "plugin"),
+    e.PluginChanged: Means(ENTITY_MANAGEMENT, 3, "Update", "plugin", "plugin"),
+    e.PluginDefaultSet: Means(ENTITY_MANAGEMENT, 3, "Update", "plugin", "plugin"),
+    e.KeysRotated: Means(ENTITY_MANAGEMENT, 3, "Update", "keys"),
 }
 UNKNOWN: Final = Means(ENTITY_MANAGEMENT, 99, "Unknown to this version", "event")
 

@@ -11,9 +11,10 @@ from msgspec.structs import replace
 from caisey_core.clock import Clock
 from caisey_core.domain.refused import Refused
 from caisey_core.plugin_host.host import PluginFault
-from caisey_core.services import members, provided
+from caisey_core.services import members, provided, tenancy
 from caisey_core.services.api_tokens import FROM_ELSEWHERE, Caller
 from caisey_core.services.house import House
+from caisey_core.services.outcomes import SUSPENDED
 from caisey_core.services.tokens import hash_of
 from caisey_hookspecs import Identified, Identity, Rejected, Unavailable
 
@@ -64,8 +65,10 @@ class Bearers:
 
 async def by_plugin(house: House, slug: str, token: str) -> Caller | Refused | None:
     """Return whose token this is by the word of the tenant's identity plugins. Such a token never does what is dangerous."""
-    tenant = await house.catalogue.tenants.by_slug(slug)
-    if tenant is None or len(token) > LONGEST:
+    tenant = await tenancy.at(house, slug)
+    if isinstance(tenant, Refused):
+        return tenant if tenant is SUSPENDED else None
+    if len(token) > LONGEST:
         return None
     digest = hash_of(token)
     known = house.bearers.get(tenant.id, digest)

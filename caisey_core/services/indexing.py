@@ -31,7 +31,7 @@ class Indexer:
         self._changed: dict[tuple[UUID, UUID], None] = {}
         self._wake = asyncio.Event()
         self._lock = asyncio.Lock()
-        self._unpurged = False
+        self._unpurged = True  # perhaps: what a process that was killed had forgotten may still be in the files
         self._writer = ThreadPoolExecutor(1, thread_name_prefix="search index")
         self._readers = ThreadPoolExecutor(2, thread_name_prefix="search")
         self.left: int | None = None  # sessions that are still to be caught up with; None: not known yet
@@ -47,6 +47,7 @@ class Indexer:
         while True:
             try:
                 if self.left is None:
+                    await self._purge()
                     await self._catch_up()
                 if self._unpurged:
                     self._wake.set()
@@ -120,13 +121,6 @@ class Indexer:
             self._unpurged = True
             await self._purge()
         self._changed[tenant, session] = None
-        self._wake.set()
-
-    async def rebuild(self) -> None:
-        """Destroy the whole index and make it again from the record."""
-        async with self._lock:
-            await self._run(self._writer, self.index.clear)
-        self.left = None
         self._wake.set()
 
     async def ask(self, work: Callable[[SearchIndex], T]) -> T:

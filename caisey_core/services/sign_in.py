@@ -1,6 +1,7 @@
 """Signing in: a tenant's identity plugins say who it is, the core says what they may do and keeps the browser signed in."""
 
 import asyncio
+from collections.abc import Mapping
 from typing import Final
 from urllib.parse import urlsplit
 from uuid import UUID, uuid4
@@ -12,7 +13,7 @@ from caisey_core.domain.events import Actor
 from caisey_core.domain.refused import Refused
 from caisey_core.domain.roles import Member
 from caisey_core.plugin_host.host import PluginFault
-from caisey_core.services import members, provided
+from caisey_core.services import members, provided, tenancy
 from caisey_core.services.house import House
 from caisey_core.services.journal import STAMPED
 from caisey_core.services.outcomes import NOT_FOUND
@@ -67,9 +68,9 @@ def not_working(error: Exception | str) -> Refused:
 
 async def begin(house: House, slug: str, address: str) -> SignInPage | Refused:
     """Return a tenant's ways to sign in. One that does not answer is shown as such, and holds up no other."""
-    tenant = await house.catalogue.tenants.by_slug(slug)
-    if tenant is None:
-        return NOT_FOUND
+    tenant = await tenancy.at(house, slug)
+    if isinstance(tenant, Refused):
+        return tenant
     plugins = await house.plugins.enabled(tenant.id, "identity")
     ways = await asyncio.gather(*(_way(house, tenant, plugin, address) for plugin in plugins))
     return SignInPage(tenant_slug=slug, tenant_name=tenant.name, ways=tuple(ways))
@@ -98,8 +99,10 @@ async def complete(
     house: House, slug: str, plugin: str, fields: tuple[tuple[str, str], ...], address: str, browser: str
 ) -> SignedIn | SignInForm | Refused:
     """Judge what a person typed. A form as answer asks again and says why. `browser` is the token in this browser's cookie."""
-    tenant = await house.catalogue.tenants.by_slug(slug)
-    if tenant is None or plugin not in await house.plugins.enabled(tenant.id, "identity"):
+    tenant = await tenancy.at(house, slug)
+    if isinstance(tenant, Refused):
+        return tenant
+    if plugin not in await house.plugins.enabled(tenant.id, "identity"):
         return NOT_FOUND
     attempt = Attempt(fields=fields, address=address, return_url=return_url(house, slug, plugin))
     return await judge(house, tenant, plugin, attempt, browser)
@@ -133,15 +136,24 @@ async def judge(house: House, tenant: Tenant, plugin: str, attempt: Attempt, bro
     member = await provided.member_of(house, tenant, plugin, said)
     if isinstance(member, Refused):
         return member
-    return await _let_in(house, tenant, member, plugin, attempt.address, browser, said)
+    proved = attempt.request is None or attempt.fresh
+    return await _let_in(house, tenant, member, plugin, attempt.address, browser, said, proved=proved)
 
 
 async def _let_in(
-    house: House, tenant: Tenant, member: Member, way: str, address: str, browser: str, said: Identified | None = None
+    house: House,
+    tenant: Tenant,
+    member: Member,
+    way: str,
+    address: str,
+    browser: str,
+    said: Identified | None = None,
+    *,
+    proved: bool = True,
 ) -> SignedIn | Refused:
     """Keep a browser signed in under a new token. The one that it had ends: nobody who knows it comes along.
 
-    `said` is what the plugin said, where one did.
+    `said` is what the plugin said, where one did; `proved` is False where a provider may only have remembered the person.
     """
     token, digest = new_token()
     now = house.clock.now()
@@ -163,6 +175,7 @@ async def _let_in(
             last_used_at=now,
             idle_until=now + house.config.sign_in_idle_minutes * 60_000_000,
             expires_at=now + house.config.sign_in_hours * HOUR_US,
+            proved_at=now if proved else 0,
             provider_session=said.provider_session if said is not None else "",
             sign_out_hint=_hint(token, said.sign_out_hint) if said is not None else None,
         ),
@@ -190,19 +203,24 @@ async def new_link(house: House, tenant: UUID, by: Actor, member: UUID, *, reusa
     return f"{house.config.url}/sign-in/{token}"
 
 
-async def by_link(house: House, token: str, address: str, browser: str) -> SignedIn | Refused:
-    """Sign in with a link. A used, expired or unknown one looks the same. `browser` is the token in this browser's cookie."""
+async def by_link(house: House, token: str, address: str, browsers: Mapping[str, str]) -> SignedIn | Refused:
+    """Sign in with a link. A used, expired or unknown one looks the same; a suspended company's is not used up.
+
+    `browsers` are the tokens in this browser's cookies, by tenant.
+    """
+    of = await house.catalogue.sign_ins.tenant_of_link(hash_of(token))
+    if of is None:
+        return LINK_USED
+    tenant = await tenancy.of(house, of)
+    if isinstance(tenant, Refused):
+        return tenant
     found = await house.catalogue.sign_ins.use_link(hash_of(token), house.clock.now())
     if found is None:
         return LINK_USED
-    tenant_id, link = found
-    tenant = await house.catalogue.tenants.by_id(tenant_id)
-    if tenant is None:
-        return LINK_USED
-    member = await members.by_id(house, tenant, link.member)
+    member = await members.by_id(house, tenant, found[1].member)
     if isinstance(member, Refused):
         return LINK_USED
-    return await _let_in(house, tenant, member, LINK, address, browser)
+    return await _let_in(house, tenant, member, LINK, address, browsers.get(tenant.slug, ""))
 
 
 async def by_cookie(house: House, token: str) -> Member | None:
@@ -216,9 +234,9 @@ async def by_cookie(house: House, token: str) -> Member | None:
         await house.catalogue.sign_ins.delete_session(tenant_id, session.token_hash)
         return None
     tenant = await house.catalogue.tenants.by_id(tenant_id)
-    if tenant is None:
+    if tenant is None or tenant.suspended_at is not None:
         return None
-    member = await members.by_id(house, tenant, session.member)
+    member = await members.by_id(house, tenant, session.member, session.proved_at)
     if isinstance(member, Refused):
         return None
     if now - session.last_used_at > TOUCH_US:

@@ -20,6 +20,12 @@ A complete notifier:
 
 from caisey_hookspecs.identity import (
     Attempt,
+    Factor,
+    FactorAdded,
+    FactorAnswer,
+    FactorKind,
+    Factors,
+    FactorSetup,
     Field,
     Identified,
     Identity,
@@ -30,6 +36,7 @@ from caisey_hookspecs.identity import (
 )
 from caisey_hookspecs.notifier import Delivery, InPage, Notice, Notifier
 from caisey_hookspecs.plugin import (
+    CONTRACT,
     Change,
     Check,
     Clock,
@@ -63,6 +70,7 @@ from caisey_hookspecs.shell import (
 )
 
 __all__ = [
+    "CONTRACT",
     "Attempt",
     "Change",
     "Check",
@@ -74,6 +82,12 @@ __all__ = [
     "Delivery",
     "EndpointShell",
     "Entry",
+    "Factor",
+    "FactorAdded",
+    "FactorAnswer",
+    "FactorKind",
+    "FactorSetup",
+    "Factors",
     "Field",
     "Http",
     "HttpAnswer",

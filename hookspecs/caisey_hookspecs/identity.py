@@ -1,11 +1,12 @@
 """Identity: who is this person? The core decides what the person may do; a plugin says only who it is."""
 
 from abc import ABC, abstractmethod
-from typing import Any
+from datetime import datetime
+from typing import Any, Literal
 
 from msgspec import Struct
 
-from caisey_hookspecs.plugin import Context, IncomingRequest, TenantObject, hookspec
+from caisey_hookspecs.plugin import Context, IncomingRequest, Rejected, TenantObject, hookspec
 
 
 class Field(Struct, frozen=True, kw_only=True):
@@ -13,7 +14,7 @@ class Field(Struct, frozen=True, kw_only=True):
 
     name: str
     label: str
-    kind: str = "text"  # text, email, password, code
+    kind: str = "text"  # text, email, password, code, hidden (comes back as `value`, shown to nobody)
     autocomplete: str = "off"  # WHATWG autofill token, so that password managers work
     value: str = ""  # what to show in it; never for a password
 
@@ -25,6 +26,8 @@ class SignInForm(Struct, frozen=True, kw_only=True):
     fields: tuple[Field, ...]
     button: str = "Sign in"
     complaint: str = ""
+    passkey: str = ""  # what `navigator.credentials.get` takes (WebAuthn, JSON): the page offers a passkey beside the fields
+    passkey_field: str = "passkey"  # in which its answer comes back, as JSON
 
 
 class SignInRedirect(Struct, frozen=True):
@@ -63,6 +66,53 @@ class NotIdentified(Struct, frozen=True, kw_only=True):
 
     reason: str
     retry_after_seconds: float | None = None  # set while tries are throttled
+
+
+FactorKind = Literal["authenticator", "passkey"]
+
+
+class Factor(Struct, frozen=True, kw_only=True):
+    """Something by which a person signs in besides the password."""
+
+    id: str
+    kind: FactorKind
+    title: str  # what the person calls it
+    added_at: datetime
+    last_used_at: datetime | None = None
+
+
+class Factors(Struct, frozen=True, kw_only=True):
+    """A person's factors; `kinds` are those that can be added here now."""
+
+    kinds: tuple[FactorKind, ...] = ()
+    factors: tuple[Factor, ...] = ()
+    recovery_codes: int = 0  # that are left
+
+
+class FactorSetup(Struct, frozen=True, kw_only=True):
+    """How a person sets a factor up; `state` comes back with their answer."""
+
+    kind: FactorKind
+    state: str
+    secret: str = ""  # of an authenticator, to be typed
+    uri: str = ""  # of an authenticator (otpauth://), to be scanned
+    passkey: str = ""  # what `navigator.credentials.create` takes (WebAuthn, JSON)
+
+
+class FactorAnswer(Struct, frozen=True, kw_only=True):
+    """What came of a setup: the code that an authenticator shows, or what the browser made (JSON)."""
+
+    kind: FactorKind
+    state: str
+    answer: str
+    title: str
+
+
+class FactorAdded(Struct, frozen=True, kw_only=True):
+    """A factor was added. The first one brings recovery codes, which are shown once."""
+
+    factor: Factor
+    recovery_codes: tuple[str, ...] = ()
 
 
 class Attempt(Struct, frozen=True, kw_only=True):
@@ -112,6 +162,29 @@ class Identity(TenantObject, ABC):
     async def set_password(self, subject: str, password: str) -> None:
         """Set a member's password. Raises Rejected, with the reason, where it is too weak or passwords live elsewhere."""
         raise NotImplementedError
+
+    async def factors(self, subject: str, origin: str) -> Factors:
+        """Say what a person signs in with besides the password, and what they can add.
+
+        `origin` is the scheme, host and port under which the web UI is reached; a passkey belongs to its host.
+        """
+        return Factors()
+
+    async def new_factor(self, subject: str, name: str, kind: FactorKind, origin: str) -> FactorSetup:
+        """Begin to set a factor up for a person who is called `name`. Raises Rejected where this kind cannot be had here."""
+        raise Rejected("This way to sign in has no second step.")
+
+    async def add_factor(self, subject: str, answer: FactorAnswer, origin: str) -> FactorAdded:
+        """Judge the answer and keep the factor. Raises Rejected, in words for the person, where it does not fit."""
+        raise Rejected("This way to sign in has no second step.")
+
+    async def remove_factor(self, subject: str, factor: str) -> None:
+        """Drop a factor by its id; what is not there is no error. Without the last one the recovery codes go too."""
+        return
+
+    async def new_recovery_codes(self, subject: str) -> tuple[str, ...]:
+        """Replace a person's recovery codes. Raises Rejected for one without a factor."""
+        raise Rejected("This way to sign in has no second step.")
 
     async def sign_out(self, ended: SignOut) -> str | None:
         """Return an address to send the browser to after our own sign-out, so that the provider signs out too, or None."""

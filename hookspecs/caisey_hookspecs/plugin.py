@@ -4,7 +4,7 @@ import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Generic, Literal, Protocol, TypeVar
+from typing import Any, Final, Generic, Literal, Protocol, TypeVar
 
 import pluggy
 from msgspec import Struct
@@ -12,6 +12,7 @@ from msgspec import Struct
 hookspec = pluggy.HookspecMarker("caisey")
 hookimpl = pluggy.HookimplMarker("caisey")
 
+CONTRACT: Final = 1  # its version; rises when something is added that a plugin may need
 Kind = Literal["identity", "ticketing", "shell", "ai-provider", "notifier"]
 
 SettingsT = TypeVar("SettingsT", bound=Struct)
@@ -70,6 +71,7 @@ class PluginInfo(Struct, frozen=True, kw_only=True):
     hosts_from: Callable[[Any], tuple[str, ...]] | None = None  # more of them, out of a tenant's settings; also whole addresses
     documentation: str = ""  # an address that an admin can open
     enabled_by_default: bool = False  # for a built-in that needs no settings
+    contract: int = 1  # the least version of the contract that it needs
 
 
 class Entry(Struct, frozen=True):

@@ -8,7 +8,7 @@ from uuid import UUID, uuid4
 import httpx2
 import pytest
 from companies import Companies, make_both
-from distributions import install, on_python_path
+from distributions import install, on_the_path
 from doors import TLS, Server
 
 from caisey_core.app import close_house, open_house
@@ -58,7 +58,7 @@ def companies(tmp_path_factory: pytest.TempPathFactory, asked: Path) -> Iterator
     data = tmp_path_factory.mktemp("bearers") / "data"
     acme, bolt = asyncio.run(make_both(data, Config()))
     asyncio.run(_members(data, acme.tenant))
-    with on_python_path(folder):
+    with on_the_path(folder):
         server = Server(data)
         server.start()
     made = Companies(server, acme, bolt)

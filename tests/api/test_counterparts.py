@@ -16,10 +16,15 @@ ELSEWHERE = {  # doors whose counterpart is called something else
     "POST /enrolment/{installer:uuid}/rotate": "POST /installers/{installer:uuid}/rotate",
     "POST /enrolment/{installer:uuid}/revoke": "POST /installers/{installer:uuid}/revoke",
     "GET /account": "GET /me",
+    "POST /plugins/{plugin:str}": "POST /plugins/{plugin:str}/settings",
 }
 REASONS = {
     "POST /sign-out": "It ends a browser's session; a program has none, and revokes its token instead.",
     "POST /account/password": "A password is known to a person and typed by them; a stolen token must not set one.",
+    "POST /account/factors/new": "How a person proves who they are is theirs to change, in a browser where they have just proved it.",
+    "POST /account/factors": "How a person proves who they are is theirs to change, in a browser where they have just proved it.",
+    "POST /account/factors/remove": "How a person proves who they are is theirs to change, in a browser where they have just proved it.",
+    "POST /account/recovery-codes": "How a person proves who they are is theirs to change, in a browser where they have just proved it.",
     "POST /tokens": "A token that could make another would outlive its own end.",
     "POST /tokens/services": "A token that could make another would outlive its own end.",
 }

@@ -14,7 +14,7 @@ from uuid import UUID
 import msgspec
 import psycopg
 import pytest
-from databases import both
+from databases import Postgres, both
 from doors import Caisey, running, until
 from psycopg import sql
 
@@ -83,6 +83,54 @@ def tables(database: str) -> list[str]:
             if connection.execute(row, ([f"%{word}%", f"%{word.encode().hex()}%"],)).fetchone() != (0,):
                 held.append(f"{schema}.{table}")
     return held
+
+
+def words(caisey: Caisey, request: pytest.FixtureRequest) -> bytes:
+    """Return the files of the search index's words, in lower case."""
+    if not caisey.database:
+        return b"".join(path.read_bytes() for path in caisey.data.glob("search.db*")).lower()
+    server: Postgres = request.getfixturevalue("postgres_server")
+    with closing(psycopg.connect(caisey.database, autocommit=True)) as connection:
+        connection.execute("CHECKPOINT")
+        place = connection.execute("SELECT pg_relation_filepath('caisey_search.line_words')").fetchone()
+        assert place is not None
+        return (server.folder / "data" / place[0]).read_bytes().lower()
+
+
+@contextlib.contextmanager
+def locked(caisey: Caisey) -> Iterator[None]:
+    """Let nobody write into the search index."""
+    if caisey.database:
+        with closing(psycopg.connect(caisey.database)) as somebody:
+            somebody.execute("LOCK TABLE caisey_search.session IN SHARE MODE")
+            yield
+    else:
+        with closing(sqlite3.connect(caisey.data / "search.db", isolation_level=None)) as somebody_else:
+            somebody_else.execute("BEGIN IMMEDIATE")
+            yield
+
+
+def entries(caisey: Caisey, session: str) -> int:
+    """Return how often the audit log says that a session's contents were erased."""
+    with closing(open_store(caisey.data, caisey.database)) as store:
+        (key,) = store.tenants()
+        events = [e.decode(row.event) for row in store.read(key.tenant, "audit", 0, 1000)]
+    return sum(isinstance(event, e.ContentErased) and str(event.session) == session for event in events)
+
+
+@contextlib.contextmanager
+def beside(caisey: Caisey) -> Iterator[Callable[[], None]]:
+    """Read in the search index, as a backup does, until what is yielded is called."""
+    if caisey.database:
+        with closing(psycopg.connect(caisey.database)) as backup:
+            backup.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
+            backup.execute("SELECT count(*) FROM caisey_search.session")
+            yield backup.rollback
+    else:
+        with closing(sqlite3.connect(caisey.data / "search.db", isolation_level=None)) as reader:
+            reader.execute("BEGIN")
+            reader.execute("SELECT count(*) FROM session").fetchone()
+            yield reader.rollback
 
 
 @pytest.fixture
@@ -233,3 +281,39 @@ def test_a_crash_in_between(stopped: Caisey) -> None:
         tom = stopped.people["tom"]
         until(lambda: "contents erased" in tom.get(f"/sessions/{session}")["proof"]["sentence"], "the erasure")
         until(lambda: not places(stopped), "the end of the erasure")
+
+
+@both
+def test_an_index_that_cannot_be_changed(stopped: Caisey, request: pytest.FixtureRequest) -> None:
+    """It is said so; after a crash at this point the index follows at the next start, and the audit log says it once."""
+    session = finished(stopped)
+    word = MARK.partition("-")[0].lower().encode()
+    until(lambda: word in words(stopped, request), "the index")
+    admin = stopped.people["admin"]
+    with locked(stopped):
+        answer = admin.call("POST", f"/sessions/{session}/erase", json={"reason": "the client asked"})
+        assert answer.status_code == 503
+        assert "The search index cannot be changed now" in answer.json()["detail"]
+        stopped.kill()
+        assert word in words(stopped, request)
+    with serving(stopped):
+        until(lambda: word not in words(stopped, request), "the index")
+        until(lambda: not places(stopped), "the end of the erasure")
+        assert "contents erased" in admin.get(f"/sessions/{session}")["proof"]["sentence"]
+    assert entries(stopped, session) == 1
+
+
+@both
+def test_a_crash_before_the_purge(stopped: Caisey, request: pytest.FixtureRequest) -> None:
+    """While somebody reads, the index's words stay in its files; a server that is killed meanwhile clears them at its next start."""
+    session = finished(stopped)
+    word = MARK.partition("-")[0].lower().encode()
+    until(lambda: word in words(stopped, request), "the index")
+    with beside(stopped) as let_go:
+        stopped.people["admin"].post(f"/sessions/{session}/erase", {"reason": "the client asked"})
+        stopped.kill()
+        let_go()
+        assert word in words(stopped, request)
+        with serving(stopped):
+            until(lambda: word not in words(stopped, request), "the purge")
+            until(lambda: not places(stopped), "the end of the erasure")

@@ -53,6 +53,17 @@ def test_what_a_broken_purge_left_behind_is_cleared(index: SearchIndex, address:
         assert database.execute("SELECT to_regclass('caisey_search.line_words_ccnew')").fetchone() == (None,)
 
 
+def test_where_nothing_was_forgotten_nothing_is_made_anew(index: SearchIndex, address: str) -> None:
+    """Each start asks for a purge, and the words of a large index take minutes."""
+    index.forget(ACME, put(index, "the password is Xylophon4711"))
+    until(index.purge, "the purge")
+    with psycopg.connect(address, autocommit=True) as database:
+        file = "SELECT pg_relation_filepath('caisey_search.line_words')"
+        before = database.execute(file).fetchone()
+        assert index.purge()
+        assert database.execute(file).fetchone() == before
+
+
 def test_two_processes_feed_one_index(index: SearchIndex, tmp_path: Path, address: str) -> None:
     """Who feeds the same session at the same moment adds nothing; different sessions get different places."""
     other = open_index(tmp_path, address)

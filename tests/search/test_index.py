@@ -1,6 +1,7 @@
 """The index finds what was disclosed, for whom it may, and forgets what it must."""
 
 import random
+from contextlib import closing
 from pathlib import Path
 from uuid import uuid4
 
@@ -14,6 +15,7 @@ from sought import ACME, BOLT, HARBOR, MIA, OURS, PINE, TOM, found, put
 
 from caisey_core.search import finding, sqlite
 from caisey_core.search.index import Line, Mark, Page, Scope, SearchIndex, Wanted
+from caisey_core.search.indexes import open_index
 from caisey_core.search.words import parse, spans
 
 pytestmark = both
@@ -162,6 +164,17 @@ def test_what_is_forgotten_is_in_no_row_and_in_no_file(
     assert found(index, "special") == [other]
     assert b"xylophon" not in kept(tmp_path, address, request).lower()
     assert index.mark(ACME, session) == Mark(generation=1)
+
+
+def test_who_comes_next_purges_what_was_forgotten(
+    index: SearchIndex, tmp_path: Path, address: str, request: pytest.FixtureRequest
+) -> None:
+    """A process that is gone before it could purge leaves that to the next one."""
+    index.forget(ACME, put(index, "the password is Xylophon4711"))
+    assert b"xylophon" in kept(tmp_path, address, request).lower()
+    with closing(open_index(tmp_path, address)) as other:
+        until(other.purge, "the purge")
+    assert b"xylophon" not in kept(tmp_path, address, request).lower()
 
 
 def kept(folder: Path, address: str, request: pytest.FixtureRequest) -> bytes:

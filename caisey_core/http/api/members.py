@@ -1,27 +1,35 @@
-"""Members of the company: who there is, new ones, and links for those who cannot sign in."""
+"""Members of the company: who there is, new ones, what each may do, and links for those who cannot sign in."""
 
 from uuid import UUID
 
 from litestar import get, post
 from litestar.params import FromPath, JSONBody
-from litestar.status_codes import HTTP_201_CREATED
+from litestar.status_codes import HTTP_200_OK, HTTP_201_CREATED
 from msgspec import Struct
 
 from caisey_core.domain.roles import Role
 from caisey_core.http.api.asked import House_, Member_
 from caisey_core.http.api.parts import USUAL, After, Limit
-from caisey_core.http.problems import given
+from caisey_core.http.problems import given, unless
 from caisey_core.services import members
 from caisey_core.services.cursors import Page, cut
-from caisey_core.services.views import MemberView, NewMember
+from caisey_core.services.views import MemberPage, MemberView, NewMember
 
 
 class Person(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A new member."""
+    """A new member. `clients`: those that they serve; null: all."""
 
     name: str
     email: str
     role: Role
+    clients: tuple[UUID, ...] | None = None
+
+
+class Rights(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What a member is to be. `clients`: those that they serve; null: all."""
+
+    role: Role
+    clients: tuple[UUID, ...] | None
 
 
 class NewLink(Struct, frozen=True, kw_only=True):
@@ -43,8 +51,8 @@ def _place(row: MemberView) -> tuple[str, UUID]:
 
 @post("/members", status_code=HTTP_201_CREATED)
 async def create_member(data: JSONBody[Person], member: Member_, house: House_) -> NewMember:
-    """Add a member. The link for the first sign-in is in this answer only."""
-    return given(await members.create(house, member, data.name, data.email, data.role))
+    """Invite a member. The link for the first sign-in is in this answer only."""
+    return given(await members.create(house, member, data.name, data.email, data.role, data.clients))
 
 
 @post("/members/{identity:uuid}/link", status_code=HTTP_201_CREATED)
@@ -53,4 +61,36 @@ async def create_sign_in_link(identity: FromPath[UUID], member: Member_, house: 
     return NewLink(link=given(await members.new_link(house, member, identity)))
 
 
-handlers = [list_members, create_member, create_sign_in_link]
+@get("/members/{identity:uuid}")
+async def show_member(identity: FromPath[UUID], member: Member_, house: House_) -> MemberPage:
+    """Show what a member may do, to who may change it."""
+    return given(await members.detail(house, member, identity))
+
+
+@post("/members/{identity:uuid}", status_code=HTTP_200_OK)
+async def change_member(identity: FromPath[UUID], data: JSONBody[Rights], member: Member_, house: House_) -> MemberView:
+    """Give a member a role and clients. What they have open ends if they may not have it any more."""
+    return given(await members.change(house, member, identity, data.role, data.clients))
+
+
+@post("/members/{identity:uuid}/deactivate", status_code=HTTP_200_OK)
+async def deactivate_member(identity: FromPath[UUID], member: Member_, house: House_) -> None:
+    """Keep a member out, at once: what kept them signed in ends."""
+    unless(await members.deactivate(house, member, identity))
+
+
+@post("/members/{identity:uuid}/reactivate", status_code=HTTP_200_OK)
+async def reactivate_member(identity: FromPath[UUID], member: Member_, house: House_) -> None:
+    """Let a member in again. A new link lets them sign in."""
+    unless(await members.reactivate(house, member, identity))
+
+
+handlers = [
+    list_members,
+    create_member,
+    show_member,
+    change_member,
+    deactivate_member,
+    reactivate_member,
+    create_sign_in_link,
+]

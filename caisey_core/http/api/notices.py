@@ -72,7 +72,7 @@ async def _changes(request: Request[Any, Any, Any], house: House, member: Member
                 batch = await subscription.next(RECHECK_SECONDS)
             except StopAsyncIteration:
                 return
-            if time.monotonic() - checked >= RECHECK_SECONDS:
+            if time.monotonic() - checked >= RECHECK_SECONDS or any(news.subject == "rights" for news in batch):
                 checked = time.monotonic()
                 if not await still(house, request, member):
                     return
@@ -95,6 +95,8 @@ async def _within_reach(house: House, member: Member, news: News) -> bool:
             return member.serves(news.id)
         case "notice":
             return await notices.view(house, member, news.id) is not None
+        case "rights":
+            return False
 
 
 handlers = [list_notices, read_notices, find_anything, stream_changes]

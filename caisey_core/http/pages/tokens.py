@@ -74,7 +74,7 @@ async def _make(house: House, request: AnyRequest, member: Member, *, service: b
         house, member, typed.label, typed.scopes, typed.clients, typed.expires_days, service=service
     )
     if isinstance(outcome, Refused):
-        if outcome.status == 403:
+        if outcome.status == 403 and not outcome.sign_in_again:
             raise RefusedError(outcome)
         return await _shown(
             house, request, member, mine=None if service else typed, service=typed if service else None, refused=outcome
