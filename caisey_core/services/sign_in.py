@@ -248,6 +248,7 @@ async def sign_out(house: House, member: Member, token: str) -> str:
     """End this browser's session. Returns the provider's address for signing out there too, or an empty text."""
     found = await house.catalogue.sign_ins.session_by_hash(hash_of(token))
     await house.catalogue.sign_ins.delete_session(member.tenant, hash_of(token))
+    await tenancy.rights_changed(house, member.tenant)
     await house.journal.audit(member.tenant, e.SignedOut(actor=member.actor, at=STAMPED, member=member.id))
     if found is None or found[1].way not in await house.plugins.enabled(member.tenant, "identity"):
         return ""
