@@ -33,7 +33,7 @@ from caisey_core.record.store import StoreTrouble
 from caisey_core.record.stores import open_store
 from caisey_core.record.writer import Record
 from caisey_core.search.indexes import open_index
-from caisey_core.services import closing, erasure, plugin_news, reconnect, screen, tenancy, witnesses
+from caisey_core.services import closing, erasure, plugin_news, plugin_report, reconnect, screen, tenancy, witnesses
 from caisey_core.services.house import House, Live, log
 from caisey_core.services.indexing import Indexer
 from caisey_core.services.journal import Journal
@@ -48,6 +48,7 @@ from caisey_core.services.witnesses import Witnesses
 TICK_SECONDS = 1.0
 LOOK_SECONDS = 2.0
 WATCH_SECONDS = 1.0  # between looks at plugins' threads
+REPORT_SECONDS = 5.0  # between reports of how plugins do
 SAVE_SECONDS = 15.0
 SWEEP_SECONDS = 600.0
 SECURITY_HEADERS = {
@@ -174,6 +175,7 @@ def make_app(house: House) -> Litestar:
             asyncio.create_task(_every(WATCH_SECONDS, house, watch_plugins)),
             asyncio.create_task(_every(TICK_SECONDS, house, lambda house: house.plugins.refresh())),
             asyncio.create_task(_every(SAVE_SECONDS, house, save_live)),
+            asyncio.create_task(_every(REPORT_SECONDS, house, plugin_report.save)),
             asyncio.create_task(_every(SWEEP_SECONDS, house, erasure.sweep, at_once=True)),
             asyncio.create_task(_every(SAVE_SECONDS, house, witnesses.save)),
             asyncio.create_task(_every(house.config.witness_seconds, house, witnesses.send_all)),
@@ -187,6 +189,8 @@ def make_app(house: House) -> Litestar:
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
+            with contextlib.suppress(Exception):  # a database that is away does not keep the server from stopping
+                await plugin_report.save(house, serving=False)
             await close_house(house)
 
     async def by_cookie(connection: Connection, _: BaseRouteHandler) -> None:

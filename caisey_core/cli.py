@@ -25,11 +25,9 @@ def main(arguments: list[str] | None = None) -> int:
     os.umask(0o077)
     before = set(threading.enumerate())
     code = _run(given)
-    if left := [thread.name for thread in threading.enumerate() if thread not in before and not thread.daemon]:
-        # Python would wait for them for ever, and everything of ours is closed
-        print(
-            f"caisey: plugins started threads that do not end ({', '.join(sorted(left))}); left them behind.", file=sys.stderr
-        )
+    if left := sorted(thread.name for thread in threading.enumerate() if thread not in before):
+        # All of ours is closed, and Python would wait for some of them for ever
+        print(f"caisey: threads of plugins do not end ({', '.join(left)}) and are left behind.", file=sys.stderr)
         sys.stdout.flush()
         sys.stderr.flush()
         os._exit(code)
@@ -132,7 +130,9 @@ def _parser() -> argparse.ArgumentParser:
 
     _add_tenant(commands.add_parser("tenant", help="begin, list, suspend and resume companies, also while it is served"))
 
-    plugins = commands.add_parser("plugins", help="list what is installed")
+    plugins = commands.add_parser("plugins", help="list what is installed, and how it does on a server")
+    plugins.add_argument("--data", type=Path, help="data folder of an installation: how plugins do on its server")
+    plugins.add_argument("--traceback", action="store_true", help="show where a broken plugin failed")
     plugins.set_defaults(run=_plugins)
     return parser
 
@@ -301,11 +301,19 @@ async def _at_desk(given: argparse.Namespace, settings: "Config") -> int:
 
 def _plugins(given: argparse.Namespace) -> int:
     from caisey_core.plugin_host.discovery import discover
+    from caisey_core.services import plugin_report
 
     for plugin in discover():
         kinds = ", ".join(plugin.info.kinds) if plugin.info is not None else "-"
         version = plugin.info.version if plugin.info is not None else "-"
         print(f"{plugin.entry_point:20} {version:10} {kinds:20} {plugin.distribution:24} {plugin.verdict}")
+        if given.traceback and plugin.trouble:
+            print(plugin.trouble)
+    if given.data is not None:
+        report = plugin_report.read(given.data)
+        if report is None:
+            return _fail(f"No server has told yet how plugins do in {given.data}.")
+        print("\n" + "\n".join(plugin_report.words(report)))
     return 0
 
 

@@ -13,7 +13,7 @@ from litestar.types import Scope
 from msgspec import Struct
 
 from caisey_core.catalogue.outcomes import CatalogueUnavailable
-from caisey_core.domain.refused import Refused
+from caisey_core.domain.refused import Refused, Wrong
 
 T = TypeVar("T")
 log: structlog.stdlib.BoundLogger = structlog.get_logger("caisey.http")
@@ -45,6 +45,7 @@ class Problem(Struct, frozen=True, kw_only=True, omit_defaults=True):
     detail: str
     what_to_do: str = ""
     field: str = ""
+    errors: tuple[Wrong, ...] = ()
     sign_in_again: bool = False
     request_id: str = ""
 
@@ -101,6 +102,7 @@ def problem_of(refused: Refused, request_id: str) -> Problem:
         detail=refused.reason,
         what_to_do=refused.what_to_do,
         field=refused.field,
+        errors=refused.wrong,
         sign_in_again=refused.sign_in_again,
         request_id=request_id,
     )

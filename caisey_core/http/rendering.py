@@ -76,6 +76,7 @@ def environment(house: House) -> Environment:
         iso=phrases.iso,
         exact=phrases.exact,
         span=phrases.span,
+        milliseconds=phrases.milliseconds,
         digits=phrases.digits,
         filesize=phrases.size,
         initials=phrases.initials,

@@ -384,8 +384,7 @@ class Record:
             events: list[tuple[bytes, Disclosure | None]] = []
             for pending in growth.pending:
                 pending.first = frontier.size
-                for leaf in pending.leaves:
-                    frontier.append(leaf)
+                frontier.extend(pending.leaves)
                 events.extend((entry.event, entry.disclosure) for entry in pending.entries)
             head_then = StreamHead(stream.name, frontier.size, frontier.encode(), any(one.seal for one in growth.pending))
             writes.append(StreamWrite(stream.tenant, stream.durable.size, events, head_then))

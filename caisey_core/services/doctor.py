@@ -166,7 +166,7 @@ async def _devices(catalogue: Catalogue, store: Store) -> str:
     for tenant in await catalogue.tenants.all():
         enrolled = Devices()
         for row in events_of(store, tenant.id, AUDIT):
-            enrolled.take(row)
+            enrolled.take(row.position, e.decode(row.event))
         kept = {str(device.id): device for device in await catalogue.devices.all(tenant.id)}
         for identity, device in kept.items():
             if enrolled.keys.get(identity) != device.key:

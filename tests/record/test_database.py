@@ -6,6 +6,7 @@ from collections.abc import Callable
 import psycopg
 import pytest
 from databases import Postgres, postgres
+from doors import PATIENCE
 from places import MASTER, Place
 from test_writer import TENANT, record_on
 
@@ -34,9 +35,10 @@ async def goes_away_and_comes_back(record: Record, away: Callable[[], None], bac
     away()
     with pytest.raises(RecordUnavailable):
         await record.append(TENANT, "session/a", [Entry(b"1")]).durable
-    await held.wait()
-    back()
-    await resumed.wait()
+    async with asyncio.timeout(PATIENCE):
+        await held.wait()
+        back()
+        await resumed.wait()
     ticket = record.append(TENANT, "session/a", [Entry(b"2")])
     assert ticket.first == 1
     await ticket.durable

@@ -76,6 +76,8 @@ _WORKING: Final = {  # the same doors for pages and programs
     "POST shares/{share:uuid}/revoke": Door(SHARE, {}),
     "POST sessions/{session:uuid}/transcripts": Door(SHARE, {}),
     "POST sessions/{session:uuid}/take-over": Door(OWNER, {}, kind="once"),  # tests/api/test_transcripts.py
+    "GET plugins": Door(AUDIT, whole=True),
+    "GET plugins/{plugin:str}": Door(AUDIT, whole=True),
     "GET retention": Door(ADMIN),
     "POST retention": Door(ADMIN, {"days": -1}, whole=True),
 }
@@ -100,11 +102,11 @@ _PAGES: Final = {
     "GET members": Door(ALL),
     "POST members": Door(ADMIN, {"name": "X", "email": "none", "role": "admin"}, whole=True),
     "POST members/{identity:uuid}/link": Door(ADMIN, {}),
+    "POST plugins/{plugin:str}": Door(ADMIN, {"_act": "save", "_version": "-1"}, whole=True),
     "GET members/{identity:uuid}": Door(ADMIN),
     "POST members/{identity:uuid}": Door(ADMIN, {"role": "king"}),
     "POST members/{identity:uuid}/deactivate": Door(ADMIN, {}, kind="once"),  # tests/api/test_members.py
     "POST members/{identity:uuid}/reactivate": Door(ADMIN, {}),
-    "GET plugins": Door(AUDIT, whole=True),
     "GET audit": Door(AUDIT, whole=True),
     "GET audit/proof": Door(AUDIT, whole=True),
     "GET audit/export": Door(AUDIT, query={"form": "csv"}, whole=True),
@@ -130,6 +132,11 @@ _API: Final = {
     "GET sessions/{session:uuid}/proof": Door(ALL),
     "POST sessions/{session:uuid}/commands": Door(OWNER, {"line": " "}),
     "POST sessions/{session:uuid}/interrupt": Door(OWNER, {"command": NOWHERE}),
+    "POST plugins/{plugin:str}/settings": Door(ADMIN, {"settings": {}, "version": -1}, whole=True),
+    "POST plugins/{plugin:str}/test": Door(ADMIN, {}, whole=True),
+    "POST plugins/{plugin:str}/enable": Door(ADMIN, {}, whole=True),
+    "POST plugins/{plugin:str}/disable": Door(ADMIN, {}, whole=True),
+    "POST plugins/{plugin:str}/default": Door(ADMIN, {"kind": "none"}, whole=True),
     "GET installers": Door(ADMIN),
     "POST installers": Door(ADMIN, {"uses": 0}, whole=True),
     "POST installers/{installer:uuid}/rotate": Door(ADMIN, {}),

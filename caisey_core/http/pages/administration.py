@@ -1,4 +1,4 @@
-"""What an admin keeps in order: clients, installers, plugins, audit log, keys."""
+"""What an admin keeps in order: clients, installers, audit log, keys."""
 
 from typing import Any, Final
 from uuid import UUID
@@ -16,7 +16,7 @@ from caisey_core.http.forms import form, query
 from caisey_core.http.pages.answers import Done, Step, answer, given, unless
 from caisey_core.http.problems import RefusedError
 from caisey_core.http.rendering import AnyRequest, html, page, render
-from caisey_core.services import audit, audit_export, clients, erasure, installers, plugins
+from caisey_core.services import audit, audit_export, clients, erasure, installers
 from caisey_core.services.house import House
 from caisey_core.services.views import AuditFilter, NewInstaller
 
@@ -159,13 +159,6 @@ async def revoke_installer(
     return answer(request, Done(said="The installer is revoked: nothing can enrol with it any more.", go=address), address)
 
 
-@get("/plugins")
-async def list_plugins(request: AnyRequest, house: NamedDependency[House], member: NamedDependency[Member]) -> Response[bytes]:
-    """Show what is installed and how it does."""
-    view = given(await plugins.page(house, member))
-    return await page(house, request, member, "admin/plugins.html", nav="plugins", view=view)
-
-
 @get("/audit")
 async def audit_log(
     request: AnyRequest, house: NamedDependency[House], member: NamedDependency[Member], before: FromQuery[int | None] = None
@@ -237,7 +230,6 @@ handlers = [
     create_installer,
     rotate_installer,
     revoke_installer,
-    list_plugins,
     audit_log,
     audit_proof,
     audit_file,
