@@ -128,6 +128,12 @@ def _parser() -> argparse.ArgumentParser:
     _add_database(doctor)
     doctor.set_defaults(run=_doctor)
 
+    rotate = commands.add_parser("rotate-keys", help="seal plugins' secrets under new keys; the server must be stopped")
+    rotate.add_argument("--data", type=Path, required=True)
+    rotate.add_argument("--new-master-key", action="store_true", help="replace the master key as well")
+    _add_database(rotate)
+    rotate.set_defaults(run=_rotate_keys)
+
     _add_tenant(commands.add_parser("tenant", help="begin, list, suspend and resume companies, also while it is served"))
 
     plugins = commands.add_parser("plugins", help="list what is installed, and how it does on a server")
@@ -248,6 +254,17 @@ def _restore(given: argparse.Namespace) -> int:
     where = databases.of(given.data, config.database_of(given.database))
     for line in asyncio.run(backup.restore(given.file, where, given.master_key)):
         print(line)
+    return 0
+
+
+def _rotate_keys(given: argparse.Namespace) -> int:
+    from caisey_core.occupied import occupied
+    from caisey_core.services import key_rotation
+
+    where = _databases(given)
+    with occupied(given.data):
+        for line in asyncio.run(key_rotation.rotate(where, new_master=given.new_master_key)):
+            print(line)
     return 0
 
 
