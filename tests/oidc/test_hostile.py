@@ -3,6 +3,7 @@
 import base64
 import hashlib
 import re
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -107,7 +108,19 @@ def test_an_honest_answer_signs_in(stage: Stage) -> None:
     row = next(
         line for line in stage.companies.acme.browser("admin").get("/t/acme-msp/members").text.split("<tr") if "Alice" in line
     )
-    assert "technician" in row
+    assert "Technician" in row
+
+
+def test_who_signs_in_again_proves_it(stage: Stage) -> None:
+    """Whoever is signed in comes to prove who they are: the provider is told so, and has to say when they did."""
+    browser = stage.sign_in(sub="again", email="again@acme.example")
+    taken = leave(browser)
+    assert (taken["prompt"], taken["max_age"]) == ("login", "0")
+    refused(stage, come_back(browser, taken, stage.provider), "prove again who you are")
+    stage.provider.more = {"sub": "again", "email": "again@acme.example", "auth_time": int(time.time())}
+    assert come_back(browser, leave(browser), stage.provider).status_code == 303
+    stage.provider.more["auth_time"] -= 3600
+    refused(stage, come_back(browser, leave(browser), stage.provider), "prove again who you are")
 
 
 def test_where_to_go_is_on_our_own_site(stage: Stage) -> None:
@@ -424,6 +437,7 @@ def test_keys_change_while_people_sign_in(stage: Stage) -> None:
     browser = stage.browser()
     assert come_back(browser, leave(browser, "bolt-msp"), stage.other, "bolt-msp").status_code == 303
     stage.other.key = rsa("two")
+    browser = stage.browser()
     assert come_back(browser, leave(browser, "bolt-msp"), stage.other, "bolt-msp").status_code == 303
 
 
