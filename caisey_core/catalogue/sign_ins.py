@@ -137,14 +137,6 @@ class SignIns:
         return bytes(rows[0]["sealed"]) if rows else None
 
     @scoped
-    async def delete_of_member(self, tenant: UUID, member: UUID, now: int) -> None:
-        """End a member's browser sessions, API tokens and unused sign-in links."""
-        b, a, k = BrowserSessionTable, ApiTokenTable, SignInLinkTable
-        await b.delete().where((b.tenant == tenant) & (b.member == member)).run()
-        await a.update({a.revoked_at: now}).where((a.tenant == tenant) & (a.member == member) & a.revoked_at.is_null()).run()
-        await k.delete().where((k.tenant == tenant) & (k.member == member)).run()
-
-    @scoped
     async def create_token(self, tenant: UUID, token: ApiToken) -> None:
         """Keep an API token."""
         await insert(ApiTokenTable, tenant, token)
