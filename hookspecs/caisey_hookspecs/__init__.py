@@ -1,9 +1,8 @@
 """The contract between Caisey and its plugins: import what you need from here.
 
-A complete notifier:
+A plugin says what it is, and makes an object for each tenant that enables it. A complete notifier:
 
-    from caisey_hookspecs import Context, Delivery, NoSettings, Notice, Notifier, PluginInfo, hookimpl
-
+Example:
     class Console(Notifier):
         async def deliver(self, notice: Notice) -> Delivery:
             print(notice.title)

@@ -362,6 +362,7 @@ class Ticketing(TenantObject, ABC):
             a ticket or a status that is not there.
         Example:
             before = await desk.ticket("1")
+            assert before is not None
             after = await desk.set_status(NewStatus(key="s-1", ticket="1", status="closed", seen=before.version))
             assert isinstance(after, Ticket) and after.closed
             late = await desk.set_status(NewStatus(key="s-2", ticket="1", status="new", seen=before.version))
@@ -371,7 +372,8 @@ class Ticketing(TenantObject, ABC):
 
 @hookspec(firstresult=True)
 def caisey_ticketing(context: Context[Any]) -> Ticketing:
-    """Make a tenant's ticketing object; do no I/O.
+    """Make a tenant's ticketing object; do no I/O. **This version of the server calls none of its methods but `check` and
+    `incoming` yet.**
 
     Called: when the object is first needed after the tenant enabled the plugin or changed a setting.
     Thread: the plugin's own.

@@ -4,7 +4,11 @@ import ast
 import contextlib
 import hmac
 import inspect
+import os
+import re
+import subprocess
 import sys
+import textwrap
 from collections.abc import AsyncIterator
 from datetime import timedelta
 from pathlib import Path
@@ -121,3 +125,42 @@ async def test_the_example_runs(name: str, names: dict[str, Any]) -> None:
 def test_templates_are_beside_the_command_that_writes_them() -> None:
     """The examples are of those that are written."""
     assert Path(TEMPLATES / "caisey-example-ticketing").is_dir()
+
+
+def test_the_examples_have_the_right_types(tmp_path: Path) -> None:
+    """mypy --strict finds nothing in them, as in the plugin of whoever copies them."""
+    given = {
+        "context": "FakeContext[NoSettings]",
+        "heard": "Heard",
+        "listener": "Heard",
+        "command": "UUID",
+        "desk": "HelpDesk",
+        "shell": "KeptShell",
+    }
+    lines = [
+        "import contextlib, hmac, msgspec",
+        "from datetime import timedelta",
+        "from typing import Annotated",
+        "from urllib.parse import urlencode",
+        "from uuid import UUID",
+        "from msgspec import Meta, Struct",
+        f"from caisey_hookspecs import {', '.join(caisey_hookspecs.__all__)}",
+        "from caisey_hookspecs.testing import FakeContext, Heard",
+        "from caisey_example_ticketing import HelpDesk",
+        "from caisey_example_shell.endpoint import KeptShell, caisey_endpoint_shell",
+    ]
+    for number, (name, source) in enumerate(EXAMPLES.items()):
+        if source and name != "caisey_ticketing":  # whose class is left unfinished
+            owner, _, method = name.partition(".")
+            first = EXAMPLES.get(OF_HOOKS.get(owner, owner if method else ""))
+            needed = [one for one in given if not re.search(rf"^{one} = ", first or source, re.M)]
+            parameters = ", ".join(f"{one}: {given[one]}" for one in needed)
+            lines.append(f"\n\nasync def example_{number}({parameters}) -> None:\n    # {name}")
+            lines.append(textwrap.indent("\n".join(filter(None, (first, source))), "    "))
+    (tmp_path / "examples.py").write_text("\n".join(lines))
+    path = os.pathsep.join(str(TEMPLATES / f"caisey-example-{kind}") for kind in ("ticketing", "shell"))
+    command = [sys.executable, "-m", "mypy", "--strict", "--cache-dir", str(tmp_path / "cache"), "examples.py"]
+    done = subprocess.run(
+        command, cwd=tmp_path, env={**os.environ, "MYPYPATH": path}, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stdout + done.stderr

@@ -2,11 +2,13 @@
 
 import sys
 from pathlib import Path
+from zipfile import ZipFile
 
 import pytest
 from doors import caisey
 from wheels import Environment, built, environment, run, written
 
+from caisey_core import new_plugin
 from caisey_core.new_plugin import LONGEST_NAME, kinds
 
 NAMES = {"identity": "x", "ticketing": "help-desk-2-of-acme", "shell": "n" * LONGEST_NAME, "notifier": "a1-b2"}
@@ -51,6 +53,16 @@ def test_types(kind: str, tmp_path: Path) -> None:
     folder = written(NAMES[kind], kind, tmp_path)
     module = f"caisey_{NAMES[kind].replace('-', '_')}"
     run(sys.executable, "-m", "mypy", "--strict", "--cache-dir", str(tmp_path / "cache"), module, "tests", folder=folder)
+
+
+def test_an_installed_caisey_can_write_them_too(tmp_path: Path) -> None:
+    """The wheel has every file of every kind, and no other."""
+    root = Path(new_plugin.__file__).parents[1]
+    run(sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", tmp_path, folder=root)
+    (wheel,) = tmp_path.glob("*.whl")
+    inside = {name for name in ZipFile(wheel).namelist() if name.startswith("caisey_core/plugin_templates/")}
+    tracked = run("git", "ls-files", "caisey_core/plugin_templates", folder=root).split()
+    assert inside == set(tracked)
 
 
 @pytest.mark.parametrize("name", ["", "X", "1st", "a_b", "-a", "a-", "a--b", "ä", "../x", "n" * (LONGEST_NAME + 1), "caisey-"])
