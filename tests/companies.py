@@ -249,10 +249,10 @@ async def make_both(data: Path, config: Config) -> tuple[Company, Company]:
 
 
 @contextlib.contextmanager
-def two_companies(data: Path, **settings: Any) -> Iterator[Companies]:
-    """Serve a data folder with two companies for a while."""
+def two_companies(data: Path, python: str = sys.executable, **settings: Any) -> Iterator[Companies]:
+    """Serve a data folder with two companies for a while; `python` is that of the server's environment."""
     acme, bolt = asyncio.run(make_both(data, Config(**settings)))
-    server = Server(data, port=settings.get("port", 0))
+    server = Server(data, port=settings.get("port", 0), python=python)
     server.start()
     made = Companies(server, acme, bolt)
     for company in (acme, bolt):
