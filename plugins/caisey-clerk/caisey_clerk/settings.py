@@ -2,6 +2,7 @@
 
 import base64
 import binascii
+import re
 from typing import Annotated, Final, Literal
 from urllib.parse import urlsplit
 
@@ -11,6 +12,7 @@ from caisey_hookspecs import Rejected, Secret
 
 Role = Literal["admin", "dispatcher", "senior technician", "technician", "auditor"]
 BACKEND: Final = "https://api.clerk.com/v1"
+_HOST: Final = re.compile(r"([a-z0-9-]+(?:\.[a-z0-9-]+)+)\$")
 _Address = Annotated[str, Meta(max_length=300, pattern=r"^(https?://[^\s?#]+)?$")]
 
 
@@ -93,9 +95,9 @@ def issuer_of(settings: Settings) -> str:
         host = base64.b64decode(packed + "=" * (-len(packed) % 4), validate=True).decode("ascii")
     except (binascii.Error, UnicodeDecodeError):
         host = ""
-    if not host.endswith("$") or urlsplit(f"https://{host[:-1]}").netloc != host[:-1] or not host[:-1]:
+    if (found := _HOST.fullmatch(host)) is None:
         raise Rejected("The publishable key holds no address. Copy it again from Clerk’s dashboard.")
-    return f"https://{host[:-1]}"
+    return f"https://{found[1]}"
 
 
 def backend_of(settings: Settings) -> str:
