@@ -22,7 +22,6 @@ from caisey_core import __version__
 from caisey_core.catalogue.catalogue import Catalogue
 from caisey_core.clock import Clock
 from caisey_core.config import Config
-from caisey_core.domain.assignment import Assignment
 from caisey_core.domain.roles import Member
 from caisey_core.http import agent, api, files, pages, plugins, problems, session_socket, sign_in, static, transcripts
 from caisey_core.http.rendering import error_page, template_config
@@ -34,20 +33,22 @@ from caisey_core.record.store import StoreTrouble
 from caisey_core.record.stores import open_store
 from caisey_core.record.writer import Record
 from caisey_core.search.indexes import open_index
-from caisey_core.services import closing, erasure, plugin_news, reconnect, screen, witnesses
-from caisey_core.services.enrolment import roster_device
+from caisey_core.services import closing, erasure, plugin_news, plugin_report, reconnect, screen, tenancy, witnesses
 from caisey_core.services.house import House, Live, log
 from caisey_core.services.indexing import Indexer
 from caisey_core.services.journal import Journal
 from caisey_core.services.outlines import Outlines
 from caisey_core.services.projector import Projector
 from caisey_core.services.sharing import Sharing
+from caisey_core.services.tenancy import Tenancy
 from caisey_core.services.transfers import Transfers
 from caisey_core.services.verdicts import Verdicts
 from caisey_core.services.witnesses import Witnesses
 
 TICK_SECONDS = 1.0
+LOOK_SECONDS = 2.0
 WATCH_SECONDS = 1.0  # between looks at plugins' threads
+REPORT_SECONDS = 5.0  # between reports of how plugins do
 SAVE_SECONDS = 15.0
 SWEEP_SECONDS = 600.0
 SECURITY_HEADERS = {
@@ -94,6 +95,7 @@ async def _begin(house: House) -> None:
     house.outlines = Outlines(record)
     house.verdicts = Verdicts(record, clock)
     house.sharing = Sharing()
+    house.tenancy = Tenancy(house)
     house.journal.heard.append(partial(screen.heard, house))
     house.plugins.heard = partial(plugin_news.heard, house)
     known = set(record.tenants())
@@ -105,32 +107,9 @@ async def _begin(house: House) -> None:
             )
     record.on_held.append(lambda: reconnect.record_held(house))
     record.on_resumed.append(lambda: house.spawn(reconnect.record_resumed(house), "record resumed"))
-    await _load_roster(house)
-    await house.witnesses.load()
+    await house.tenancy.begin()
     await reconnect.server_started(house)
     house.spawn(house.witnesses.prepare(), "reading the logs")
-
-
-async def _load_roster(house: House) -> None:
-    roster = house.live.roster
-    for tenant in await house.catalogue.tenants.all():
-        for client in await house.catalogue.clients.list(tenant.id):
-            roster.name_client(client.id, client.name)
-        roster.load(roster_device(tenant.id, row) for row in await house.catalogue.devices.list(tenant.id))
-        for row in await house.catalogue.assignments.open(tenant.id):
-            if (device := roster.get(tenant.id, row.device)) is not None:
-                given = Assignment(
-                    id=row.id,
-                    device=row.device,
-                    technician=row.technician,
-                    technician_name=row.technician_name,
-                    priority=row.priority,
-                    reason=row.reason,
-                    due_at=row.due_at,
-                    assigned_at=row.assigned_at,
-                    assigned_by=row.assigned_by_name,
-                )
-                roster.assign(device, given)
 
 
 async def close_house(house: House) -> None:
@@ -192,9 +171,11 @@ def make_app(house: House) -> Litestar:
     async def running(_: Litestar) -> AsyncIterator[None]:
         tasks = [
             asyncio.create_task(_every(TICK_SECONDS, house, closing.tick)),
+            asyncio.create_task(_every(LOOK_SECONDS, house, tenancy.look)),
             asyncio.create_task(_every(WATCH_SECONDS, house, watch_plugins)),
             asyncio.create_task(_every(TICK_SECONDS, house, lambda house: house.plugins.refresh())),
             asyncio.create_task(_every(SAVE_SECONDS, house, save_live)),
+            asyncio.create_task(_every(REPORT_SECONDS, house, plugin_report.save)),
             asyncio.create_task(_every(SWEEP_SECONDS, house, erasure.sweep, at_once=True)),
             asyncio.create_task(_every(SAVE_SECONDS, house, witnesses.save)),
             asyncio.create_task(_every(house.config.witness_seconds, house, witnesses.send_all)),
@@ -208,6 +189,8 @@ def make_app(house: House) -> Litestar:
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
+            with contextlib.suppress(Exception):  # a database that is away does not keep the server from stopping
+                await plugin_report.save(house, serving=False)
             await close_house(house)
 
     async def by_cookie(connection: Connection, _: BaseRouteHandler) -> None:

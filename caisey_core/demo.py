@@ -23,6 +23,7 @@ from caisey_core.domain.roles import Role
 from caisey_core.server import serve
 from caisey_core.services import clients, installers, members, sign_in
 from caisey_core.services.house import House
+from caisey_core.services.tenancy import OPERATOR
 from caisey_core.services.views import ClientView, NewInstaller
 
 TENANT: Final = "Brightwater IT"
@@ -109,7 +110,7 @@ async def _people(house: House, tenant: Tenant) -> list[Person]:
 
 async def _person(house: House, tenant: Tenant, row: MemberRow) -> Person:
     member = members.member_of(tenant, row)
-    link = await sign_in.new_link(house, tenant.id, installation.OPERATOR, row.id, reusable=True)
+    link = await sign_in.new_link(house, tenant.id, OPERATOR, row.id, reusable=True)
     return Person(row.name, row.role, link, await sign_in.new_api_token(house, member, LABEL))
 
 

@@ -71,7 +71,8 @@ def configure_logging() -> None:
         foreign_pre_chain=[*shared, structlog.stdlib.ExtraAdder(["tenant"])],
         processors=[
             structlog.stdlib.ProcessorFormatter.remove_processors_meta,
-            structlog.processors.dict_tracebacks,
+            # without the variables of each frame: passwords and secrets are among them
+            structlog.processors.ExceptionRenderer(structlog.tracebacks.ExceptionDictTransformer(show_locals=False)),
             structlog.processors.JSONRenderer(default=str),
         ],
     )

@@ -10,6 +10,7 @@ from caisey_core.catalogue.clients import Clients
 from caisey_core.catalogue.devices import Devices
 from caisey_core.catalogue.engine import CatalogueTrouble, PooledSQLiteEngine, system_scope
 from caisey_core.catalogue.erasures import Erasures
+from caisey_core.catalogue.holders import Holders
 from caisey_core.catalogue.installers import Installers
 from caisey_core.catalogue.members import Members
 from caisey_core.catalogue.notices import Notices
@@ -37,6 +38,7 @@ class Catalogue:
         self.members = Members(engine)
         self.sign_ins = SignIns()
         self.ways = Ways()
+        self.holders = Holders()
         self.installers = Installers(engine)
         self.devices = Devices(engine)
         self.assignments = Assignments()

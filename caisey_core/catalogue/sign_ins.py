@@ -24,6 +24,7 @@ class BrowserSession(Struct, frozen=True, kw_only=True):
     last_used_at: int
     idle_until: int
     expires_at: int
+    proved_at: int  # 0: a provider remembered the person, who proved nothing
     provider_session: str = ""
     sign_out_hint: bytes | None = None
 
@@ -98,6 +99,12 @@ class SignIns:
         await t.delete().where((t.tenant == tenant) & (t.member == member) & (t.token_hash != kept)).run()
 
     @scoped
+    async def delete_sessions(self, tenant: UUID) -> None:
+        """Sign all browsers out."""
+        t = BrowserSessionTable
+        await t.delete().where(t.tenant == tenant).run()
+
+    @scoped
     async def end_provider_sessions(self, tenant: UUID, way: str, provider_session: str) -> list[UUID]:
         """End the sessions that a provider ended, and return whose they were, one for each."""
         t = BrowserSessionTable
@@ -114,14 +121,6 @@ class SignIns:
         return len(await t.delete().where(wanted).returning(t.id))
 
     @scoped
-    async def delete_of_member(self, tenant: UUID, member: UUID, now: int) -> None:
-        """End a member's browser sessions, API tokens and unused sign-in links."""
-        b, a, k = BrowserSessionTable, ApiTokenTable, SignInLinkTable
-        await b.delete().where((b.tenant == tenant) & (b.member == member)).run()
-        await a.update({a.revoked_at: now}).where((a.tenant == tenant) & (a.member == member) & a.revoked_at.is_null()).run()
-        await k.delete().where((k.tenant == tenant) & (k.member == member)).run()
-
-    @scoped
     async def create_attempt(self, tenant: UUID, attempt: SignInAttempt, now: int) -> None:
         """Remember a browser that goes to a provider; those that took too long are swept away."""
         t = SignInAttemptTable
@@ -136,6 +135,14 @@ class SignIns:
         wanted &= (t.browser_hash == browser_hash) & (t.expires_at > now)
         rows = await t.delete().where(wanted).returning(t.sealed)
         return bytes(rows[0]["sealed"]) if rows else None
+
+    @scoped
+    async def delete_of_member(self, tenant: UUID, member: UUID, now: int) -> None:
+        """End a member's browser sessions, API tokens and unused sign-in links."""
+        b, a, k = BrowserSessionTable, ApiTokenTable, SignInLinkTable
+        await b.delete().where((b.tenant == tenant) & (b.member == member)).run()
+        await a.update({a.revoked_at: now}).where((a.tenant == tenant) & (a.member == member) & a.revoked_at.is_null()).run()
+        await k.delete().where((k.tenant == tenant) & (k.member == member)).run()
 
     @scoped
     async def create_token(self, tenant: UUID, token: ApiToken) -> None:

@@ -53,6 +53,7 @@ class BrowserSessionTable(Table, tablename="browser_session"):
     last_used_at = BigInt()
     idle_until = BigInt()
     expires_at = BigInt()
+    proved_at = BigInt()
     provider_session = Varchar(length=None)
     sign_out_hint = Bytea(null=True, default=None)
 
@@ -125,6 +126,7 @@ class DeviceTable(Table, tablename="device"):
     removed_reason = Varchar()
     facts = Bytea(null=True, default=None)
     last_seen = BigInt(null=True, default=None)
+    moved_at = BigInt()
 
 
 class AssignmentTable(Table, tablename="assignment"):

@@ -5,7 +5,7 @@ for ever: add, never rename; new fields have defaults. Tags are written out, so 
 Text that may have to be withheld or erased is not in an event: a `Content` stands for it, and the text lies beside the event.
 """
 
-from typing import Any, Literal, get_args
+from typing import Any, Literal, TypeGuard, get_args
 from uuid import UUID
 
 import msgspec
@@ -618,6 +618,29 @@ class PluginDisabled(Event, frozen=True, tag="plugin-disabled"):
     plugin: str
 
 
+class PluginChanged(Event, frozen=True, tag="plugin-changed"):
+    """An admin changed a plugin's settings: which of them, never to what."""
+
+    plugin: str
+    settings: tuple[str, ...]
+    allow_private: bool  # the plugin may reach private addresses from now on
+    proven: bool  # the plugin tried these settings before they were stored, and they worked
+
+
+class PluginDefaultSet(Event, frozen=True, tag="plugin-default-set"):
+    """A plugin comes first among those of a kind."""
+
+    of: str
+    plugin: str
+
+
+class KeysRotated(Event, frozen=True, tag="keys-rotated"):
+    """The tenant's secrets were sealed under a new key."""
+
+    secrets: int  # how many
+    master: bool  # the installation has a new master key too
+
+
 class WitnessRefused(Event, frozen=True, tag="witness-refused"):
     """A device refuses this server's record: it does not continue what the device remembers. The device's key signed the doubt."""
 
@@ -699,6 +722,9 @@ AuditEvent = (
     | ShareRevoked
     | PluginEnabled
     | PluginDisabled
+    | PluginChanged
+    | PluginDefaultSet
+    | KeysRotated
     | WitnessRefused
     | WitnessSatisfied
     | FactorAdded
@@ -753,6 +779,14 @@ def _decode(data: bytes) -> AnyEvent | Unknown:
         return _unknown_decoder.decode(data)
 
 
+_session_kinds = frozenset(get_args(SessionEvent))
+
+
+def of_session(event: AnyEvent | Unknown) -> TypeGuard[SessionEvent]:
+    """Say whether this is an event of a session; isinstance would try one kind after the other."""
+    return type(event) in _session_kinds
+
+
 _content_fields: dict[type, tuple[str, ...]] = {
     kind: tuple(field.name for field in msgspec.structs.fields(kind) if field.type is Content) for kind in get_args(AnyEvent)
 }
@@ -760,18 +794,26 @@ _content_fields: dict[type, tuple[str, ...]] = {
 
 def contents(event: AnyEvent | Unknown) -> tuple[Content, ...]:
     """Return an event's contents in field order, as its disclosure lists their texts. NOTHING is left out."""
-    return tuple(value for name in _content_fields.get(type(event), ()) if (value := getattr(event, name)).root)
+    found: tuple[Content, ...] = ()
+    for name in _content_fields.get(type(event), ()):
+        content: Content = getattr(event, name)
+        if content.root:
+            found = (*found, content)
+    return found
 
 
 _map_decoder = msgspec.msgpack.Decoder(dict[str, Any])
 
 
-def contents_in(data: bytes) -> tuple[Content, ...]:
-    """Return the contents of an event's bytes, also of a kind that this version does not know: they are told by their shape."""
+def read(data: bytes) -> tuple[AnyEvent | Unknown, tuple[Content, ...]]:
+    """Decode an event's bytes and return its contents with it, also of a kind that this version does not know.
+
+    Those are told by their shape. Raises msgspec.ValidationError or msgspec.DecodeError for what is no event.
+    """
     event = decode(data)
-    if not isinstance(event, Unknown):
-        return contents(event)
+    if type(event) in _content_fields:
+        return event, contents(event)
     shape = set(Content.__struct_fields__)
     maps = (value for value in _map_decoder.decode(data).values() if isinstance(value, dict) and value.keys() == shape)
     found = (msgspec.convert(value, Content) for value in maps)
-    return tuple(value for value in found if value.root)
+    return event, tuple(value for value in found if value.root)

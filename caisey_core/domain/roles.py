@@ -37,6 +37,7 @@ class May(StrEnum):
     CHANGE_CLIENTS = "change clients"
     CHANGE_MEMBERS = "change members"
     SEE_PLUGINS = "see plugins"
+    CHANGE_PLUGINS = "enable and change plugins"
     SEE_AUDIT = "read the audit log"
     ERASE = "erase contents or set how long they are kept"
 
@@ -53,7 +54,7 @@ PERMISSIONS: Final[dict[Role, frozenset[May]]] = {
 
 
 # What concerns the whole company: whoever serves some of its clients only may not, whatever their role.
-WHOLE_COMPANY: Final = frozenset({May.CHANGE_CLIENTS, May.CHANGE_MEMBERS, May.SEE_PLUGINS, May.SEE_AUDIT})
+WHOLE_COMPANY: Final = frozenset({May.CHANGE_CLIENTS, May.CHANGE_MEMBERS, May.SEE_PLUGINS, May.CHANGE_PLUGINS, May.SEE_AUDIT})
 
 
 class Member(Struct, frozen=True, kw_only=True):
@@ -67,7 +68,7 @@ class Member(Struct, frozen=True, kw_only=True):
     email: str
     role: Role
     clients: frozenset[UUID] | None = None  # None: all clients; empty: none
-    signed_in_at: int | None = None  # of the browser's session, UTC microseconds; None: not by a browser
+    proved_at: int | None = None  # when this browser's person proved who they are, UTC microseconds; None: not by a browser
 
     @property
     def actor(self) -> Actor:

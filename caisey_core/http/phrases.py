@@ -69,6 +69,11 @@ def exact(us: int) -> str:
     return _moment(us).strftime("%Y-%m-%d %H:%M:%S UTC")
 
 
+def milliseconds(seconds: float) -> str:
+    """Return a short time as a person reads it: "0.4 ms", "27 ms", "2.1 s"."""
+    return f"{seconds:.1f} s" if seconds >= 1 else f"{seconds * 1000:.0f} ms" if seconds >= 0.01 else f"{seconds * 1000:.1f} ms"
+
+
 def age(us: int) -> str:
     """Return a length of time (microseconds) in its largest unit: "now", "12 s", "3 min", "2 h", "5 d"."""
     seconds = max(0, us // SECOND)

@@ -13,7 +13,7 @@ from litestar.types import Scope
 from msgspec import Struct
 
 from caisey_core.catalogue.outcomes import CatalogueUnavailable
-from caisey_core.domain.refused import Refused
+from caisey_core.domain.refused import Refused, Wrong
 
 T = TypeVar("T")
 log: structlog.stdlib.BoundLogger = structlog.get_logger("caisey.http")
@@ -37,7 +37,7 @@ UNREADABLE = Refused("What was sent cannot be read.", "Correct the input and sen
 
 
 class Problem(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """RFC 9457 members, and ours: what to do, which input, and the id to quote to the operator."""
+    """RFC 9457 members, and ours: what to do, which input, whether signing in again helps, and the id to quote to the operator."""
 
     type: str = "about:blank"
     title: str
@@ -45,6 +45,8 @@ class Problem(Struct, frozen=True, kw_only=True, omit_defaults=True):
     detail: str
     what_to_do: str = ""
     field: str = ""
+    errors: tuple[Wrong, ...] = ()
+    sign_in_again: bool = False
     request_id: str = ""
 
 
@@ -100,6 +102,8 @@ def problem_of(refused: Refused, request_id: str) -> Problem:
         detail=refused.reason,
         what_to_do=refused.what_to_do,
         field=refused.field,
+        errors=refused.wrong,
+        sign_in_again=refused.sign_in_again,
         request_id=request_id,
     )
 

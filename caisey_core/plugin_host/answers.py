@@ -22,9 +22,7 @@ def checked(answer: object, expected: tuple[type, ...]) -> Any:
 
     Nothing of the plugin's own comes along: neither its subclasses nor its strings that only look like one.
     """
-    if inspect.iscoroutine(answer):
-        answer.close()  # else Python complains that it was never awaited
-        raise Misfit("gave a coroutine as an answer: an await is missing")
+    no_coroutine(answer)
     wanted = next((one for one in expected if isinstance(answer, one)), None)
     if wanted is None:
         raise Misfit(f"gave {type(answer).__name__} as an answer")
@@ -33,6 +31,13 @@ def checked(answer: object, expected: tuple[type, ...]) -> Any:
         return msgspec.convert(msgspec.to_builtins(answer, builtin_types=AS_THEY_ARE), wanted)
     except (msgspec.ValidationError, TypeError, ValueError, RecursionError) as error:
         raise Misfit(f"gave a {wanted.__name__} that does not fit the contract ({error})") from error
+
+
+def no_coroutine(value: object) -> None:
+    """Raise Misfit for a coroutine, and close it: else Python complains that it was never awaited."""
+    if inspect.iscoroutine(value):
+        value.close()
+        raise Misfit("gave a coroutine: an await is missing, or an async too much")
 
 
 def _weigh(answer: object) -> None:

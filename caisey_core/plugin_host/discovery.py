@@ -1,5 +1,6 @@
 """Finds installed plugins: each entry point of the group `caisey.plugins` by itself, so that a broken one harms no other."""
 
+import inspect
 import re
 import threading
 from collections.abc import Callable, Iterator
@@ -16,7 +17,7 @@ import caisey_hookspecs
 from caisey_core.plugin_host.failures import failure_of
 from caisey_core.plugin_host.reach import Hosts
 from caisey_core.plugin_host.runner import interrupt
-from caisey_core.plugin_host.settings import Setting, form_of
+from caisey_core.plugin_host.settings import Setting, form_of, schema_of
 from caisey_hookspecs import CONTRACT, Identity, Notifier, PluginInfo, Rejected, Shell, identity, notifier, plugin, shell
 
 GROUP: Final = "caisey.plugins"
@@ -52,7 +53,12 @@ class Installed(Struct, frozen=True):
     verdict: str
     trouble: str = ""
     form: tuple[Setting, ...] = ()  # of its settings
-    needs_settings: bool = False  # it can do nothing before somebody entered them
+    schema: bytes = b"{}"  # of its settings, in JSON
+
+    @property
+    def needs_settings(self) -> bool:
+        """Say whether it can do nothing before somebody entered its settings."""
+        return any(one.required for one in self.form)
 
 
 class _Broken(Exception):
@@ -155,15 +161,17 @@ def _load(entry: EntryPoint) -> Installed:
         told = manager.hook.caisey_plugin()
     except Exception as error:
         raise _Broken(f"its caisey_plugin fails ({failure_of(error).words})") from error
+    if inspect.iscoroutine(told):
+        told.close()
+        raise _Broken("its caisey_plugin is a coroutine: leave out the async")
     if not isinstance(told, PluginInfo):
         raise _Broken("it has no caisey_plugin hook that returns a PluginInfo")
     info = _checked(told, entry.name, manager.hook)
     try:
-        form = form_of(info.settings)
+        form, schema = form_of(info.settings), schema_of(info.settings)
     except Exception as error:  # the plugin border: whatever a foreign type does to the inspection
         raise _Broken(f"its settings cannot be read ({failure_of(error).words})") from error
-    needs = any(one.required for one in form)
-    return Installed(entry.name, _distribution(entry), info, manager.hook, OK, form=form, needs_settings=needs)
+    return Installed(entry.name, _distribution(entry), info, manager.hook, OK, form=form, schema=schema)
 
 
 def _look_at_requirements(entry: EntryPoint) -> None:

@@ -15,7 +15,7 @@ from msgspec.structs import replace
 
 from caisey_core.catalogue.outcomes import CatalogueUnavailable
 from caisey_core.catalogue.plugin_store import PluginStore
-from caisey_core.plugin_host.answers import checked
+from caisey_core.plugin_host.answers import checked, no_coroutine
 from caisey_core.plugin_host.choices import Choices, Opened, TenantChoices
 from caisey_core.plugin_host.context import SystemClock, decode_settings, make_context
 from caisey_core.plugin_host.discovery import KINDS, Installed, discover
@@ -117,11 +117,6 @@ class PluginHost:
         chosen = await self.chosen(tenant)
         found = [name for name, usable in self._usable.items() if kind in usable.info.kinds and usable.is_on(chosen)]
         return sorted(found, key=lambda name: name != chosen.defaults.get(kind))
-
-    async def vanished(self, tenant: UUID) -> list[str]:
-        """Return what the tenant enabled and cannot use any more: not installed now, or broken. Its settings are kept."""
-        chosen = await self.chosen(tenant)
-        return sorted(name for name, row in chosen.plugins.items() if row.enabled and name not in self._usable)
 
     async def chosen(self, tenant: UUID) -> TenantChoices:
         """Return what a tenant chose, as this server knows it."""
@@ -359,6 +354,7 @@ class PluginHost:
             own_log = PluginLog(info.name, str(tenant), mask)
             context = make_context(info, settings, tenant, self._tables, core, self._clock, http, own_log, report)
             found = factory(context=context)
+            no_coroutine(found)
             if not isinstance(found, kind):
                 raise Misfit(f"made {type(found).__name__}, which is no {kind.__name__}")
             return _Made(found, http, mask, generation)

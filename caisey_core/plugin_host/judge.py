@@ -7,6 +7,7 @@ import msgspec
 from msgspec import Struct
 
 from caisey_core.plugin_host.entered import MOST_ROWS, Kept, Row
+from caisey_core.plugin_host.masking import Mask
 from caisey_core.plugin_host.settings import Setting, concealed, revealed
 
 MISSING: Final = "Fill this in."
@@ -36,6 +37,7 @@ class _Judge:
         self.typed = typed
         self.secrets = stored
         self.complaints: list[Complaint] = []
+        self.seen: list[str] = []  # texts of secrets
 
     def group(self, form: Sequence[Setting], entered: Mapping[str, Any], within: str) -> dict[str, Any]:
         names = {one.name for one in form}
@@ -115,6 +117,7 @@ class _Judge:
             case "secret":
                 if entered is not None and not isinstance(entered, str):
                     raise _Wrong("Enter the secret as a text.")
+                self.seen.append(entered or "")
                 return entered or None
             case "choice":
                 return _chosen(setting, entered)
@@ -231,4 +234,5 @@ def judge(
             found = judged._fits(whole, found)
         except _Wrong as error:
             judged.complaints.append(Complaint("", str(error)))
-    return Judged(found, tuple(judged.complaints))
+    mask = Mask(judged.seen)  # a Struct that checks itself may quote them
+    return Judged(found, tuple(Complaint(one.path, mask(one.words)) for one in judged.complaints))

@@ -16,7 +16,7 @@ from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from caisey_core.plugin_host.settings import Setting
-from caisey_core.record.keys import KeyTrouble, MasterKey
+from caisey_core.record.keys import MasterKey
 
 SEALED: Final = "$sealed"
 PURPOSE: Final = "plugins' settings key"
@@ -124,13 +124,3 @@ def _each_secret(form: Sequence[Setting], settings: Mapping[str, Any], within: s
         elif one.shape == "groups" and isinstance(value, list):
             found[one.name] = [_each_secret(one.fields, row, f"{place}.{n}.", change) for n, row in enumerate(value)]
     return found
-
-
-def secrets_in(form: Sequence[Setting], settings: Mapping[str, Any]) -> frozenset[str]:
-    """Return the texts of all secrets, to look for them in what is to be said."""
-    found: set[str] = set()
-    _each_secret(form, settings, "", lambda _, text: found.add(text))
-    return frozenset(found)
-
-
-__all__ = ["KeyTrouble", "TenantKey", "Unreadable", "secrets_in"]

@@ -16,7 +16,7 @@ from msgspec import NODEFAULT, Struct, inspect
 from caisey_hookspecs import Secret
 
 Shape = Literal["text", "lines", "secret", "integer", "number", "flag", "choice", "texts", "several", "group", "groups", "json"]
-NAME: Final = re.compile(r"[A-Za-z0-9_-]+")
+NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
 DEEPEST: Final = 5  # groups within groups
 
 
@@ -81,6 +81,17 @@ def form_of(settings: type[Struct]) -> tuple[Setting, ...]:
     return _fields(settings, ())
 
 
+def schema_of(settings: type[Struct]) -> bytes:
+    """Return the JSON Schema of a Settings Struct. Raises whatever a foreign type does."""
+
+    def hook(wanted: type[Any]) -> dict[str, Any]:
+        if wanted is Secret:
+            return {"type": "string", "format": "password", "writeOnly": True}
+        raise Unsuited(f"{wanted.__name__} cannot be a setting")
+
+    return msgspec.json.encode(msgspec.json.schema(settings, schema_hook=hook))
+
+
 def _fields(kind: type[Struct], within: tuple[type, ...]) -> tuple[Setting, ...]:
     node = inspect.type_info(kind)
     assert isinstance(node, inspect.StructType)
@@ -92,7 +103,10 @@ def _fields(kind: type[Struct], within: tuple[type, ...]) -> tuple[Setting, ...]
 
 def _setting(field: inspect.Field, wanted: Any, within: tuple[type, ...]) -> Setting:
     if not NAME.fullmatch(field.encode_name):
-        raise Unsuited(f"the setting “{field.encode_name}” has other characters than letters, digits, hyphens and underscores")
+        raise Unsuited(
+            f"the setting “{field.encode_name}” has other characters than letters, digits, hyphens and underscores, or begins "
+            "with one of the last two"
+        )
     node, words, nullable = _bare(field.type)
     more = _shape(node, wanted, within)
     shape: Shape = more.pop("shape")

@@ -38,7 +38,8 @@ GROUPS: Final[dict[AuditGroup, tuple[type[e.Event], ...]]] = {
     ),
     "settings": (
         *(e.TenantCreated, e.TenantSuspended, e.TenantResumed, e.ClientCreated, e.ClientRenamed),
-        *(e.MemberCreated, e.MemberChanged, e.MemberDeactivated, e.MemberReactivated, e.PluginEnabled, e.PluginDisabled),
+        *(e.MemberCreated, e.MemberChanged, e.MemberDeactivated, e.MemberReactivated),
+        *(e.PluginEnabled, e.PluginDisabled, e.PluginChanged, e.PluginDefaultSet, e.KeysRotated),
     ),
 }
 
@@ -236,6 +237,14 @@ def _sentence(event: e.AnyEvent | e.Unknown, names: dict[UUID, str]) -> str:
             return f"Enabled the plugin {event.plugin}"
         case e.PluginDisabled():
             return f"Disabled the plugin {event.plugin}"
+        case e.PluginChanged():
+            what = f" ({', '.join(event.settings)})" if event.settings else ""
+            private = "; it may reach private addresses" if event.allow_private else ""
+            return f"Changed the plugin {event.plugin}{what}{private}" + ("" if event.proven else "; untried")
+        case e.PluginDefaultSet():
+            return f"Made {event.plugin} the first plugin for {event.of}"
+        case e.KeysRotated():
+            return f"Sealed {event.secrets} secrets under a new key" + (", and took a new master key" if event.master else "")
         case e.WitnessRefused():
             said = {"signature": "is not signed by its key", "shorter": "is shorter than what it saw"}
             why = said.get(event.reason, "does not continue what it saw")

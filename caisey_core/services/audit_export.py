@@ -88,6 +88,9 @@ MEANS: Final[dict[type[e.Event], Means]] = {
     e.ShareRevoked: Means(ENTITY_MANAGEMENT, 9, "Disable", "share", "share"),
     e.PluginEnabled: Means(ENTITY_MANAGEMENT, 8, "Enable", "plugin", "plugin"),
     e.PluginDisabled: Means(ENTITY_MANAGEMENT, 9, "Disable", "plugin", "plugin"),
+    e.PluginChanged: Means(ENTITY_MANAGEMENT, 3, "Update", "plugin", "plugin"),
+    e.PluginDefaultSet: Means(ENTITY_MANAGEMENT, 3, "Update", "plugin", "plugin"),
+    e.KeysRotated: Means(ENTITY_MANAGEMENT, 3, "Update", "keys"),
 }
 UNKNOWN: Final = Means(ENTITY_MANAGEMENT, 99, "Unknown to this version", "event")
 

@@ -6,7 +6,7 @@ from caisey_agent.protocol import frames as f
 from caisey_core.domain import events as e
 from caisey_core.domain.refused import Refused
 from caisey_core.domain.roles import Member
-from caisey_core.services import plugins
+from caisey_core.services import shells
 from caisey_core.services.house import House
 from caisey_core.services.journal import STAMPED, OpenSession, durable, words
 from caisey_core.services.outcomes import bad_input, open_session_of
@@ -39,7 +39,7 @@ async def run(house: House, member: Member, session: UUID, line: str) -> Command
         )
     if len(opened.running) >= MOST_WAITING:
         return Refused(f"{MOST_WAITING} commands wait already.", "Wait for one to end, or stop it.", 429)
-    view = await plugins.shell_view(house, member.tenant, opened.started.shell, line)
+    view = await shells.shell_view(house, member.tenant, opened.started.shell, line)
     if isinstance(view, Refused):
         return view
     said = words(data)

@@ -127,7 +127,10 @@ async def detail(house: House, member: Member, device: UUID) -> DevicePage | Ref
         return found
     technicians = await members.technicians(house, member)
     names = {choice.id: choice.name for choice in technicians}
-    past = [row for row in await house.catalogue.assignments.by_device(member.tenant, device) if row.closed_at is not None]
+    # what was said of the device at another client is for those who serve all
+    moved_at = await house.catalogue.devices.moved_at(member.tenant, device) if member.clients is not None else 0
+    given_here = await house.catalogue.assignments.by_device(member.tenant, device)
+    past = [row for row in given_here if row.closed_at is not None and row.assigned_at >= moved_at]
     assignments = [assignment_view(house, found)] if found.assignment is not None else []
     assignments += [
         AssignmentView(
@@ -149,7 +152,8 @@ async def detail(house: House, member: Member, device: UUID) -> DevicePage | Ref
     ]
     await house.projector.flush()
     shown = device_row(house, found)
-    sessions = [card_of_row(row) for row in await house.catalogue.sessions.by_device(member.tenant, device)]
+    rows = await house.catalogue.sessions.by_device(member.tenant, device)
+    sessions = [card_of_row(row) for row in rows if member.serves(row.client)]
     if shown.session is not None:
         sessions = [shown.session, *(card for card in sessions if card.id != shown.session.id)]
     return DevicePage(
@@ -198,7 +202,7 @@ async def move(house: House, member: Member, device: UUID, client: UUID) -> Devi
     event = e.DeviceMoved(actor=member.actor, at=STAMPED, device=device, client=client, before=found.client)
     if (refused := await house.journal.audit(member.tenant, event)) is not None:
         return refused
-    await house.catalogue.devices.move(member.tenant, device, client)
+    await house.catalogue.devices.move(member.tenant, device, client, house.clock.now())
     house.live.roster.move(found, client)
     return _changed(house, found)
 

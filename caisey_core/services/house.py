@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from caisey_core.services.outlines import Outlines
     from caisey_core.services.projector import Projector
     from caisey_core.services.sharing import Sharing
+    from caisey_core.services.tenancy import Tenancy
     from caisey_core.services.transfers import Transfers
     from caisey_core.services.verdicts import Verdicts
     from caisey_core.services.witnesses import Witnesses
@@ -67,6 +68,7 @@ class House:
         self.verdicts: Verdicts
         self.indexer: Indexer
         self.sharing: Sharing
+        self.tenancy: Tenancy
         self.closing = asyncio.Event()
         self.exporting = asyncio.Semaphore(1)  # an export keeps one reader of the record busy; the others need theirs
         self._tasks: set[asyncio.Task[Any]] = set()

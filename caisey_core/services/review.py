@@ -239,7 +239,7 @@ async def board(house: House, member: Member, wanted: SessionFilter) -> Board:
     ]
     opened = [found for found in opened if fits(found)]
     ids = {found.id for found in opened}
-    past = [card_of_row(row) for row in await house.catalogue.sessions.ended(member.tenant, limit=DONE_SHOWN)]
+    past = [card_of_row(row) for row in await house.catalogue.sessions.ended(member.tenant, DONE_SHOWN, member.clients)]
     done = [found for found in opened if found.ended_at is not None]
     done += [found for found in past if found.id not in ids and fits(found)]
     done.sort(key=lambda found: found.ended_at or 0, reverse=True)

@@ -29,7 +29,7 @@ async def find(house: House, member: Member, q: str) -> tuple[Hit, ...]:
     for row in await house.catalogue.members.list(member.tenant):
         if row.active and all(word in f"{row.name} {row.email}".lower() for word in words):
             hits.append(Hit(kind="member", title=row.name, detail=row.role, link=f"{base}/?technician={row.id}"))
-    for session in await house.catalogue.sessions.search(member.tenant, words, MOST_EACH):
+    for session in await house.catalogue.sessions.search(member.tenant, words, MOST_EACH, member.clients):
         if member.serves(session.client):
             detail = f"{session.technician_name} · {session.reason}"
             hits.append(

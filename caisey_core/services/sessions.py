@@ -15,7 +15,7 @@ from caisey_core.domain.session import WORDS
 from caisey_core.live.news import News
 from caisey_core.live.roster import RosterDevice
 from caisey_core.record.writer import Ticket
-from caisey_core.services import handover, members, plugins
+from caisey_core.services import handover, members, shells
 from caisey_core.services.cards import card_of, session_of
 from caisey_core.services.house import House
 from caisey_core.services.journal import STAMPED, OpenSession, Words, durable, words
@@ -103,7 +103,7 @@ async def request(
     found = device_of(house, member, device)
     if isinstance(found, Refused):
         return found
-    shell = await plugins.shell_of(house, found)
+    shell = await shells.shell_of(house, found)
     if (other := session_of(house, found)) is not None:  # nothing is awaited from here until the device has its session
         return Refused(
             f"{other.state.technician_name} has an open session on {found.name}.",

@@ -1,7 +1,7 @@
 """What the pages and the API show: plain values, made by services, rendered by doors. Times are UTC microseconds."""
 
 from datetime import date
-from typing import Literal
+from typing import Any, Literal
 from uuid import UUID
 
 from msgspec import Struct
@@ -332,6 +332,9 @@ class MemberView(View, frozen=True):
     name: str
     email: str
     role: Role
+    active: bool
+    clients: tuple[Choice, ...] | None  # None: all; said to those who may change it only
+    managed_by: str  # title of the identity plugin that decides role and clients at each sign-in; empty: admins do
     open_assignments: int
     open_sessions: int
 
@@ -346,14 +349,55 @@ class NoticeView(View, frozen=True):
     read: bool
 
 
+class PluginTrouble(View, frozen=True):
+    """One failure of a plugin, in words for an admin."""
+
+    at: int
+    words: str
+
+
 class PluginView(View, frozen=True):
+    """A plugin and how it does for the tenant. "off": it is enabled, but what is stored for it cannot be read any more.
+
+    `default_of` are the kinds for which it comes first. Durations are of the last calls that were answered.
+    """
+
     name: str
     title: str
     version: str
     kinds: tuple[str, ...]
     enabled: bool
-    state: Literal["ok", "failing", "broken"]
+    state: Literal["ok", "failing", "broken", "off", "missing"]
     detail: str
+    distribution: str = ""
+    documentation: str = ""
+    has_settings: bool = False
+    default_of: tuple[str, ...] = ()
+    one_of_several: tuple[str, ...] = ()  # the kinds of which others are enabled as well
+    calls: int = 0
+    failures: int = 0
+    hangs: int = 0  # how often the plugin's thread was replaced, for whichever company
+    median_seconds: float | None = None
+    slowest_seconds: float | None = None
+    troubles: tuple[PluginTrouble, ...] = ()  # the newest first
+
+
+class PluginDetail(View, frozen=True):
+    """A plugin with what is stored for it: the secrets are not in it, but the places where they are kept."""
+
+    plugin: PluginView
+    settings: dict[str, Any]
+    settings_schema: dict[str, Any]  # JSON Schema
+    allow_private: bool  # it may reach private addresses, and over plain HTTP
+    version: int  # of the stored choice: to be sent back with a change
+    trouble: str = ""  # of a broken one
+
+
+class PluginTest(View, frozen=True):
+    """What came of trying settings."""
+
+    ok: bool
+    message: str
 
 
 class AuditEntry(View, frozen=True):
@@ -461,6 +505,14 @@ class RecordsPage(View, frozen=True):
     technicians: tuple[Choice, ...]
 
 
+class MemberPage(View, frozen=True):
+    """One member, and the clients that there are to choose from. `oneself`: nobody changes their own rights."""
+
+    view: MemberView
+    clients: tuple[Choice, ...]
+    oneself: bool
+
+
 class NewMember(View, frozen=True):
     """A member just made, and the link for the first sign-in: shown once."""
 
@@ -489,9 +541,12 @@ class Way(View, frozen=True):
 
 
 class SignInPage(View, frozen=True):
+    """A tenant's ways to sign in; `again` names who is signed in already and is to prove it."""
+
     tenant_slug: str
     tenant_name: str
     ways: tuple[Way, ...]
+    again: str = ""
 
 
 class SignedIn(View, frozen=True):

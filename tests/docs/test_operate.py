@@ -55,19 +55,21 @@ def test_settings() -> None:
         assert meaning, name
 
 
-def subcommands(program: str) -> set[str]:
-    """Return a program's commands, as its help lists them."""
-    return set(re.findall(r"^    ([\w-]+)(?: |$)", PROGRAMS[program]("--help").stdout, re.M))
+def subcommands(program: str, *command: str) -> set[str]:
+    """Return a program's commands, as its help lists them; those of a command that has some are named with it."""
+    found = re.findall(r"^    ([\w-]+)(?: |$)", PROGRAMS[program](*command, "--help").stdout, re.M)
+    named = {one: subcommands(program, *command, one) if not command else set() for one in found}
+    return {f"{one} {act}" if act else one for one, acts in named.items() for act in acts or {""}}
 
 
 @pytest.mark.parametrize("program", PROGRAMS)
 def test_commands_and_options(program: str) -> None:
     """Each command has its heading, and under it each of its options and no other; choices are named."""
     found = subcommands(program)
-    assert found == set(re.findall(rf"^### {program} ([\w-]+)$", OPERATE, re.M))
+    assert found == set(re.findall(rf"^### {program} ([\w -]+)$", OPERATE, re.M))
     assert "--version" in OPERATE
     for command in found:
-        told = PROGRAMS[program](command, "--help").stdout
+        told = PROGRAMS[program](*command.split(), "--help").stdout
         options = set(re.findall(r"--[a-z-]+", told.partition("options:")[2])) - {"--help"}
         said = section(OPERATE, f"{program} {command}")
         table = {row[0].strip("`"): row for row in rows(said)}

@@ -19,13 +19,17 @@ LONG: Final = "x" * 501
 
 @dataclass(frozen=True)
 class Door:
-    """`body` is understood, and refused or harmless once the right to do it was found; `real` would be done."""
+    """`body` is understood, and refused or harmless once the right to do it was found; `real` would be done.
+
+    `whole`: it concerns the whole company, so who serves some of its clients only may not, whatever their role.
+    """
 
     may: frozenset[str]
     body: dict[str, Any] | None = None
     real: dict[str, Any] | None = None
     query: dict[str, str] = field(default_factory=dict)
     kind: Literal["form", "json", "stream", "once", "file"] = "form"
+    whole: bool = False
     absent: int = 404  # what is said of a last id that is not there
 
     @property
@@ -72,8 +76,10 @@ _WORKING: Final = {  # the same doors for pages and programs
     "POST shares/{share:uuid}/revoke": Door(SHARE, {}),
     "POST sessions/{session:uuid}/transcripts": Door(SHARE, {}),
     "POST sessions/{session:uuid}/take-over": Door(OWNER, {}, kind="once"),  # tests/api/test_transcripts.py
+    "GET plugins": Door(AUDIT, whole=True),
+    "GET plugins/{plugin:str}": Door(AUDIT, whole=True),
     "GET retention": Door(ADMIN),
-    "POST retention": Door(ADMIN, {"days": -1}),
+    "POST retention": Door(ADMIN, {"days": -1}, whole=True),
 }
 _PAGES: Final = {
     **_WORKING,
@@ -87,19 +93,23 @@ _PAGES: Final = {
     "POST sessions/{session:uuid}/review/check": Door(ALL, {}),
     "GET transcripts/{transcript:uuid}/preview": Door(SHARE),
     "GET clients": Door(ALL),
-    "POST clients": Door(ADMIN, {"name": ""}),
+    "POST clients": Door(ADMIN, {"name": ""}, whole=True),
     "POST clients/{client:uuid}/rename": Door(ADMIN, {"name": ""}, {"name": "Another name"}),
     "GET enrolment": Door(ADMIN),
-    "POST enrolment": Door(ADMIN, {"uses": "0"}),
+    "POST enrolment": Door(ADMIN, {"uses": "0"}, whole=True),
     "POST enrolment/{installer:uuid}/rotate": Door(ADMIN, {}),
     "POST enrolment/{installer:uuid}/revoke": Door(ADMIN, {}),
     "GET members": Door(ALL),
-    "POST members": Door(ADMIN, {"name": "X", "email": "none", "role": "admin"}),
+    "POST members": Door(ADMIN, {"name": "X", "email": "none", "role": "admin"}, whole=True),
     "POST members/{identity:uuid}/link": Door(ADMIN, {}),
-    "GET plugins": Door(AUDIT),
-    "GET audit": Door(AUDIT),
-    "GET audit/proof": Door(AUDIT),
-    "GET audit/export": Door(AUDIT, query={"form": "csv"}),
+    "POST plugins/{plugin:str}": Door(ADMIN, {"_act": "save", "_version": "-1"}, whole=True),
+    "GET members/{identity:uuid}": Door(ADMIN),
+    "POST members/{identity:uuid}": Door(ADMIN, {"role": "king"}),
+    "POST members/{identity:uuid}/deactivate": Door(ADMIN, {}, kind="once"),  # tests/api/test_members.py
+    "POST members/{identity:uuid}/reactivate": Door(ADMIN, {}),
+    "GET audit": Door(AUDIT, whole=True),
+    "GET audit/proof": Door(AUDIT, whole=True),
+    "GET audit/export": Door(AUDIT, query={"form": "csv"}, whole=True),
     "GET keys": Door(ALL),
     "GET account": Door(ALL),
     "POST account/password": Door(ALL, {"password": "one", "again": "two"}),
@@ -122,8 +132,13 @@ _API: Final = {
     "GET sessions/{session:uuid}/proof": Door(ALL),
     "POST sessions/{session:uuid}/commands": Door(OWNER, {"line": " "}),
     "POST sessions/{session:uuid}/interrupt": Door(OWNER, {"command": NOWHERE}),
+    "POST plugins/{plugin:str}/settings": Door(ADMIN, {"settings": {}, "version": -1}, whole=True),
+    "POST plugins/{plugin:str}/test": Door(ADMIN, {}, whole=True),
+    "POST plugins/{plugin:str}/enable": Door(ADMIN, {}, whole=True),
+    "POST plugins/{plugin:str}/disable": Door(ADMIN, {}, whole=True),
+    "POST plugins/{plugin:str}/default": Door(ADMIN, {"kind": "none"}, whole=True),
     "GET installers": Door(ADMIN),
-    "POST installers": Door(ADMIN, {"uses": 0}),
+    "POST installers": Door(ADMIN, {"uses": 0}, whole=True),
     "POST installers/{installer:uuid}/rotate": Door(ADMIN, {}),
     "POST installers/{installer:uuid}/revoke": Door(ADMIN, {}),
 }
@@ -143,6 +158,7 @@ API: Final = _under("/api/v1/t/{tenant:str}", _API)
 OPEN: Final = frozenset(
     {
         "GET /",
+        "GET /company",
         "GET /static/{version:str}/{path:path}",
         "GET /sign-in/{token:str}",
         "POST /sign-in/{token:str}",

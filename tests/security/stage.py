@@ -11,6 +11,7 @@ from caisey_agent.protocol import frames as f
 
 FILE = b"the content of a file"
 OUTPUT = b"what the command put out"
+PLUGIN = "local-accounts"  # every company has it, and none can disable it: it is their only way to sign in
 POSITION = "4"  # of an event that each session has
 
 
@@ -65,6 +66,7 @@ def set_stage(companies: Companies, company: Company) -> Stage:
         "transfer": transfer,
         "client": str(company.clients["Harbor"]),
         "identity": str(company.members["mia"]),
+        "plugin": PLUGIN,
     }
     makers = {"transcript": lambda: Review.of(dispatcher, session).id, "share": lambda: published()[1]}
     return Stage(company, ids, {"assignment": assignment, "installer": installer, "position": lambda: POSITION, **makers})

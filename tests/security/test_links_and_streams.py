@@ -56,7 +56,7 @@ def _refused(companies: Companies, slug: str, session: str, **headers: str) -> t
 
 
 def _cookie(company: Company, who: str) -> str:
-    return f"caisey={company.browser(who).client.cookies['caisey']}"
+    return f"caisey.{company.slug}={company.browser(who).client.cookies[f'caisey.{company.slug}']}"
 
 
 def test_the_live_view_of_another_company(companies: Companies, acme: Stage, bolt: Stage) -> None:

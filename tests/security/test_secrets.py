@@ -68,7 +68,7 @@ def day(companies: Companies) -> list[tuple[str, bytes]]:
     again.post("/t/acme-msp/sign-in", **form, password=PASSWORD)
     secrets.append(("a password", PASSWORD))
     for browser in (admin, tom, again):
-        secrets.append(("a session cookie", browser.client.cookies["caisey"]))
+        secrets.append(("a session cookie", browser.client.cookies["caisey.acme-msp"]))
     for token in (*acme.installers.values(), acme.people["admin"].post("/installers", {})["token"]):
         secrets.append(("an installer's token", token))
     rotated = acme.people["admin"].post(f"/installers/{acme.people['admin'].get('/installers')[0]['id']}/rotate")

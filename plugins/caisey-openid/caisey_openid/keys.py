@@ -86,12 +86,12 @@ class KeyRing:
                 return False
             if not again and self._until is not None and now < self._until:
                 return True  # somebody else waited for the same answer
-            self._asked = now
+            if again:
+                self._asked = now
             try:
                 keys, kept = await self._fetch()
             except (Unavailable, Rejected):
                 if not self._keys:
-                    self._asked = None
                     raise
                 self._until = now + BETWEEN  # the last good ones, and soon another try
                 return False

@@ -24,7 +24,7 @@ from caisey_hookspecs import (
 from caisey_openid.claims import Claims
 from caisey_openid.keys import KeyRing
 from caisey_openid.provider import PATIENCE_SECONDS, Metadata, Provider, parse_json, read_json
-from caisey_openid.tokens import Expected, LogoutToken, NotTrusted, id_token, logout_token
+from caisey_openid.tokens import Expected, LogoutToken, NotProvedAnew, NotTrusted, id_token, logout_token
 
 LONGEST_CODE: Final = 8192  # characters
 LONGEST_HINT: Final = 5000  # characters: a longer ID token does not fit into an address
@@ -38,6 +38,9 @@ _ERRORS: Final = {
 OTHER_PROVIDER: Final = NotIdentified(reason="This answer came from another provider than the one that was asked.")
 UNREADABLE: Final = NotIdentified(reason="The provider’s answer cannot be used.")
 NO_PROOF: Final = NotIdentified(reason="The provider’s answer does not prove who you are.")
+NOT_ANEW: Final = NotIdentified(
+    reason="You were to prove again who you are, and your company’s provider does not say that you did."
+)
 USED_CODE: Final = NotIdentified(reason="The provider’s answer was used already or is too old.")
 
 
@@ -164,6 +167,8 @@ class RelyingParty:
                 access_token=access,
                 proved_after=kept.begun if kept.fresh else None,
             )
+        except NotProvedAnew:
+            return NOT_ANEW
         except NotTrusted as rule:
             self._context.log.warning("an ID token was refused: %s", rule)
             return NO_PROOF

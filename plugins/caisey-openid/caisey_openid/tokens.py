@@ -23,6 +23,10 @@ class NotTrusted(Exception):
     """A token that breaks a rule; the words name the rule, for the log."""
 
 
+class NotProvedAnew(NotTrusted):
+    """The person was to prove again who they are, and the provider does not say that they did."""
+
+
 class Expected(Struct, frozen=True, kw_only=True):
     """What a token of this sign-in has to say. `algorithms` are the provider's own, empty if it does not tell."""
 
@@ -104,8 +108,8 @@ async def id_token(
         _require(claims["at_hash"] == _half_hash(str(header["alg"]), access_token), "the access token’s hash")
     if proved_after is not None:
         proved = claims.get("auth_time")
-        _require(_is_time(proved), "the time of the sign-in at the provider is missing")
-        _require(int(proved or 0) >= proved_after - expected.leeway_seconds, "the person did not sign in anew")
+        if not _is_time(proved) or int(proved or 0) < proved_after - expected.leeway_seconds:
+            raise NotProvedAnew("the person did not sign in anew")
     return claims
 
 
