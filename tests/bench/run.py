@@ -36,6 +36,7 @@ NAMES = (
     "verify",
     "records",
     "search_postgres",
+    "plugins",
 )
 
 
