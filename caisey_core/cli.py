@@ -14,6 +14,7 @@ from msgspec.structs import replace
 from caisey_core import __version__
 
 if TYPE_CHECKING:
+    from caisey_core.config import Config
     from caisey_core.services.databases import Databases
 
 
@@ -51,8 +52,9 @@ def _trouble() -> tuple[type[Exception], ...]:
     from caisey_core.record.keys import KeyTrouble
     from caisey_core.record.store import StoreTrouble
     from caisey_core.services.databases import BackupTrouble
+    from caisey_core.tenants import TenantTrouble
 
-    return (BackupTrouble, CatalogueTrouble, ConfigError, KeyTrouble, StoreTrouble)
+    return (BackupTrouble, CatalogueTrouble, ConfigError, KeyTrouble, StoreTrouble, TenantTrouble)
 
 
 def _fail(message: str) -> int:
@@ -126,11 +128,47 @@ def _parser() -> argparse.ArgumentParser:
     _add_database(doctor)
     doctor.set_defaults(run=_doctor)
 
-    plugins = commands.add_parser("plugins", help="list what is installed, and how it does on a server")
+    rotate = commands.add_parser("rotate-keys", help="seal plugins' secrets under new keys; the server must be stopped")
+    rotate.add_argument("--data", type=Path, required=True)
+    rotate.add_argument("--new-master-key", action="store_true", help="replace the master key as well")
+    _add_database(rotate)
+    rotate.set_defaults(run=_rotate_keys)
+
+    _add_tenant(commands.add_parser("tenant", help="begin, list, suspend and resume companies, also while it is served"))
+
+    plugins = commands.add_parser("plugins", help="list what is installed and how it does, or begin a plugin of your own")
     plugins.add_argument("--data", type=Path, help="data folder of an installation: how plugins do on its server")
     plugins.add_argument("--traceback", action="store_true", help="show where a broken plugin failed")
     plugins.set_defaults(run=_plugins)
+    new = plugins.add_subparsers(metavar="COMMAND").add_parser("new", help="write a new plugin whose tests pass at once")
+    new.add_argument("name", metavar="NAME", help="lower-case letters, digits and hyphens; the distribution is caisey-NAME")
+    new.add_argument("--kind", required=True, metavar="KIND", help="identity, ticketing, shell or notifier")
+    new.add_argument(
+        "--in", dest="parent", type=Path, default=Path(), metavar="DIR", help="where its folder goes (default: here)"
+    )
+    new.set_defaults(run=_new_plugin)
     return parser
+
+
+def _add_tenant(parser: argparse.ArgumentParser) -> None:
+    acts = parser.add_subparsers(dest="act", required=True, metavar="ACT")
+    create = acts.add_parser("create", help="begin a company; prints a one-time link for its first admin")
+    create.add_argument("name", metavar="NAME")
+    create.add_argument("--slug", default="", help="its part of addresses, such as acme-it (default: made of its name)")
+    create.add_argument("--admin-name", default="Admin")
+    create.add_argument("--admin-email", default="admin@example.com")
+    listing = acts.add_parser("list", help="list the companies")
+    link = acts.add_parser("link", help="make another one-time link for an admin of a company")
+    link.add_argument("--email", default="", help="of which admin (default: of the first by name)")
+    suspend = acts.add_parser("suspend", help="close a company's doors and end its sessions; its data stays")
+    suspend.add_argument("--reason", required=True, help="stands in the company's audit log")
+    resume = acts.add_parser("resume", help="open a company's doors again")
+    for one in (link, suspend, resume):
+        one.add_argument("slug", metavar="ADDRESS", help="the company's part of addresses, as caisey tenant list prints it")
+    for one in (create, listing, link, suspend, resume):
+        one.add_argument("--data", type=Path, required=True)
+        _add_database(one)
+        one.set_defaults(run=_tenant)
 
 
 def _add_database(parser: argparse.ArgumentParser) -> None:
@@ -226,6 +264,17 @@ def _restore(given: argparse.Namespace) -> int:
     return 0
 
 
+def _rotate_keys(given: argparse.Namespace) -> int:
+    from caisey_core.occupied import occupied
+    from caisey_core.services import key_rotation
+
+    where = _databases(given)
+    with occupied(given.data):
+        for line in asyncio.run(key_rotation.rotate(where, new_master=given.new_master_key)):
+            print(line)
+    return 0
+
+
 def _doctor(given: argparse.Namespace) -> int:
     from caisey_core import config
 
@@ -243,6 +292,37 @@ async def _examine(data: Path, database: str, *, anew: bool) -> int:
     return 1 if wrong else 0
 
 
+def _tenant(given: argparse.Namespace) -> int:
+    from caisey_core import config
+
+    settings = config.load(given.data)
+    database = config.database_of(given.database, {}) or settings.database
+    return asyncio.run(_at_desk(given, replace(settings, database=database)))
+
+
+async def _at_desk(given: argparse.Namespace, settings: "Config") -> int:
+    from caisey_core import tenants
+
+    async with tenants.desk(given.data, settings) as house:
+        match given.act:
+            case "create":
+                made = await tenants.create(house, given.name, given.slug, given.admin_name, given.admin_email)
+                print(f"Made the company {made.tenant.name} at {settings.url}/t/{made.tenant.slug}/")
+                print(f"Its admin {given.admin_name} signs in here (works once, for 24 hours):  {made.link}")
+            case "link":
+                print(f"Works once, for 24 hours:  {await tenants.link(house, given.slug, given.email)}")
+            case "suspend":
+                closed = await tenants.suspend(house, given.slug, given.reason)
+                print(f"{closed.name} is suspended. A running server ends its sessions within seconds; its data stays.")
+            case "resume":
+                print(f"{(await tenants.resume(house, given.slug)).name} is open again.")
+            case "list":
+                for one in await house.catalogue.tenants.all():
+                    state = f"suspended: {one.suspended_reason}" if one.suspended_at is not None else "open"
+                    print(f"{one.slug:40} {one.name:40} {state}")
+    return 0
+
+
 def _plugins(given: argparse.Namespace) -> int:
     from caisey_core.plugin_host.discovery import discover
     from caisey_core.services import plugin_report
@@ -258,6 +338,17 @@ def _plugins(given: argparse.Namespace) -> int:
         if report is None:
             return _fail(f"No server has told yet how plugins do in {given.data}.")
         print("\n" + "\n".join(plugin_report.words(report)))
+    return 0
+
+
+def _new_plugin(given: argparse.Namespace) -> int:
+    from caisey_core import new_plugin
+
+    try:
+        folder = new_plugin.write(given.name, given.kind, given.parent)
+    except new_plugin.CannotWrite as error:
+        return _fail(str(error))
+    print(f"Wrote {folder}. Its README says how to test it; docs/write-a-plugin.md says the rest.")
     return 0
 
 

@@ -12,20 +12,18 @@ from caisey_core.catalogue.members import MemberRow
 from caisey_core.catalogue.tenants import Tenant
 from caisey_core.config import Config, ConfigError
 from caisey_core.domain import events as e
-from caisey_core.domain.events import Actor
 from caisey_core.domain.roles import Role
 from caisey_core.record.keys import MasterKey
 from caisey_core.record.stores import create_store, open_store, refuse_unless_empty
 from caisey_core.record.writer import Record
-from caisey_core.services import sign_in
+from caisey_core.services import members, sign_in
 from caisey_core.services.house import House
-
-OPERATOR = Actor("operator", "", "Operator")
+from caisey_core.services.tenancy import OPERATOR
 
 
 def slug_of(name: str) -> str:
     """Return a tenant's name as a part of addresses."""
-    return re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")[:40] or "msp"
+    return re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")[:40].strip("-") or "msp"
 
 
 def make_folder(data: Path, config: Config) -> None:
@@ -66,10 +64,7 @@ async def add_member(house: House, tenant: Tenant, name: str, email: str, role: 
         active=True,
         created_at=house.clock.now(),
     )
-    await house.catalogue.members.create(tenant.id, row)
-    await house.journal.audit(
-        tenant.id, e.MemberCreated(actor=OPERATOR, at=0, member=row.id, name=name, email=row.email, role=role.value)
-    )
+    await members.add(house, tenant.id, OPERATOR, row)
     return row
 
 

@@ -22,6 +22,20 @@ from caisey_agent.protocol.enrolment import enrolment_bytes
 F = TypeVar("F")
 PATIENCE = 15.0
 NOBODY = UUID(int=0)
+FACTS = f.Facts(
+    host_name="PC-0001",
+    system="Test OS 1",
+    platform="linux",
+    architecture="x86_64",
+    user="somebody",
+    uptime_seconds=60.0,
+    disk_total_bytes=1 << 40,
+    disk_free_bytes=1 << 39,
+    memory_total_bytes=1 << 33,
+    memory_available_bytes=1 << 32,
+    pending_reboot=False,
+    scopes=("look", "run", "files"),
+)
 
 
 def _text(data: bytes) -> str:
@@ -76,21 +90,7 @@ class RawDevice:
         welcome = self.prove()
         assert isinstance(welcome, f.Welcome), welcome
         self.number = max(self.number, welcome.received)
-        plain = f.Facts(
-            host_name=self.name,
-            system="Test OS 1",
-            platform="linux",
-            architecture="x86_64",
-            user="somebody",
-            uptime_seconds=60.0,
-            disk_total_bytes=1 << 40,
-            disk_free_bytes=1 << 39,
-            memory_total_bytes=1 << 33,
-            memory_available_bytes=1 << 32,
-            pending_reboot=False,
-            scopes=("look", "run", "files"),
-        )
-        self._send(msgspec.structs.replace(plain, **facts))
+        self._send(msgspec.structs.replace(FACTS, **{"host_name": self.name, **facts}))
 
     def say(self, frame: f.ToServer) -> int:
         """Send a numbered frame; returns its number."""

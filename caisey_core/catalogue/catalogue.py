@@ -5,11 +5,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from caisey_core.catalogue import tables
+from caisey_core.catalogue.api_answers import ApiAnswers
+from caisey_core.catalogue.api_tokens import ApiTokens
 from caisey_core.catalogue.assignments import Assignments
 from caisey_core.catalogue.clients import Clients
 from caisey_core.catalogue.devices import Devices
 from caisey_core.catalogue.engine import CatalogueTrouble, PooledSQLiteEngine, system_scope
 from caisey_core.catalogue.erasures import Erasures
+from caisey_core.catalogue.holders import Holders
 from caisey_core.catalogue.installers import Installers
 from caisey_core.catalogue.members import Members
 from caisey_core.catalogue.notices import Notices
@@ -20,6 +23,7 @@ from caisey_core.catalogue.shares import Shares
 from caisey_core.catalogue.sign_ins import SignIns
 from caisey_core.catalogue.tenants import Tenants
 from caisey_core.catalogue.transcripts import Transcripts
+from caisey_core.catalogue.ways import Ways
 from caisey_core.catalogue.witnesses import Witnesses
 
 if TYPE_CHECKING:
@@ -35,6 +39,10 @@ class Catalogue:
         self.clients = Clients()
         self.members = Members(engine)
         self.sign_ins = SignIns()
+        self.ways = Ways()
+        self.holders = Holders()
+        self.api_tokens = ApiTokens()
+        self.api_answers = ApiAnswers()
         self.installers = Installers(engine)
         self.devices = Devices(engine)
         self.assignments = Assignments()

@@ -73,10 +73,17 @@ class Devices:
         await t.update({t.name: name}).where((t.tenant == tenant) & (t.id == device)).run()
 
     @scoped
-    async def move(self, tenant: UUID, device: UUID, client: UUID) -> None:
+    async def move(self, tenant: UUID, device: UUID, client: UUID, now: int) -> None:
         """Give a device to another client."""
         t = DeviceTable
-        await t.update({t.client: client}).where((t.tenant == tenant) & (t.id == device)).run()
+        await t.update({t.client: client, t.moved_at: now}).where((t.tenant == tenant) & (t.id == device)).run()
+
+    @scoped
+    async def moved_at(self, tenant: UUID, device: UUID) -> int:
+        """Return when a device came to its client; 0 if it was always there."""
+        t = DeviceTable
+        rows = await t.select(t.moved_at).where((t.tenant == tenant) & (t.id == device)).limit(1)
+        return int(rows[0]["moved_at"]) if rows else 0
 
     @scoped
     async def remove(self, tenant: UUID, device: UUID, now: int, reason: str) -> None:

@@ -110,21 +110,37 @@ DROP INDEX member_email;
 CREATE UNIQUE INDEX member_email ON member (tenant, email) WHERE email <> ''
 """,
     """
-ALTER TABLE tenant ADD COLUMN suspended_at BIGINT;
-ALTER TABLE tenant ADD COLUMN suspended_reason VARCHAR NOT NULL DEFAULT '';
-ALTER TABLE tenant ADD COLUMN changes BIGINT NOT NULL DEFAULT 0;
-ALTER TABLE member ADD COLUMN narrowed BOOLEAN NOT NULL DEFAULT FALSE;
-ALTER TABLE member ADD COLUMN managed_by VARCHAR NOT NULL DEFAULT '';
-UPDATE member SET narrowed = TRUE WHERE EXISTS (SELECT 1 FROM member_client WHERE member_client.member = member.id);
-CREATE INDEX browser_session_member ON browser_session (tenant, member);
-CREATE INDEX api_token_member ON api_token (tenant, member)
-""",
-    """
 ALTER TABLE plugin_enabled ADD COLUMN enabled BOOLEAN NOT NULL DEFAULT TRUE;
 ALTER TABLE plugin_enabled ADD COLUMN allow_private BOOLEAN NOT NULL DEFAULT FALSE;
 ALTER TABLE plugin_enabled ADD COLUMN version BIGINT NOT NULL DEFAULT 1;
 CREATE TABLE plugin_default (id UUID PRIMARY KEY, tenant UUID NOT NULL, kind VARCHAR NOT NULL, plugin VARCHAR NOT NULL);
 CREATE UNIQUE INDEX plugin_default_kind ON plugin_default (tenant, kind);
 CREATE TABLE plugin_change (id UUID PRIMARY KEY, tenant UUID NOT NULL UNIQUE, version BIGINT NOT NULL, sealed_key BLOB)
+""",
+    """
+ALTER TABLE tenant ADD COLUMN suspended_at BIGINT;
+ALTER TABLE tenant ADD COLUMN suspended_reason VARCHAR NOT NULL DEFAULT '';
+ALTER TABLE tenant ADD COLUMN changes BIGINT NOT NULL DEFAULT 0;
+ALTER TABLE member ADD COLUMN narrowed BOOLEAN NOT NULL DEFAULT FALSE;
+ALTER TABLE member ADD COLUMN managed_by VARCHAR NOT NULL DEFAULT '';
+UPDATE member SET narrowed = TRUE WHERE EXISTS (SELECT 1 FROM member_client WHERE member_client.member = member.id);
+ALTER TABLE device ADD COLUMN moved_at BIGINT NOT NULL DEFAULT 0;
+ALTER TABLE browser_session ADD COLUMN proved_at BIGINT NOT NULL DEFAULT 0;
+CREATE INDEX browser_session_member ON browser_session (tenant, member);
+CREATE INDEX api_token_member ON api_token (tenant, member)
+""",
+    """
+ALTER TABLE api_token ADD COLUMN service BOOLEAN NOT NULL DEFAULT FALSE;
+ALTER TABLE api_token ADD COLUMN scopes VARCHAR NOT NULL DEFAULT 'read dispatch work share enrol manage audit admin';
+ALTER TABLE api_token ADD COLUMN clients VARCHAR NOT NULL DEFAULT '';
+ALTER TABLE api_token ADD COLUMN created_by_name VARCHAR NOT NULL DEFAULT '';
+ALTER TABLE api_token ADD COLUMN expires_at BIGINT;
+ALTER TABLE api_token ADD COLUMN last_used_at BIGINT;
+ALTER TABLE api_token ADD COLUMN last_used_from VARCHAR NOT NULL DEFAULT '';
+CREATE INDEX api_token_tenant ON api_token (tenant, created_at);
+CREATE TABLE api_answer (id UUID PRIMARY KEY, tenant UUID NOT NULL, caller UUID NOT NULL, key VARCHAR NOT NULL,
+  begun_at BIGINT NOT NULL, fingerprint BLOB, answer BLOB);
+CREATE UNIQUE INDEX api_answer_key ON api_answer (tenant, caller, key);
+CREATE INDEX api_answer_begun ON api_answer (tenant, begun_at)
 """,
 )

@@ -48,6 +48,10 @@ def columns_of(tenant: UUID, row: SessionRow) -> dict[str, Any]:
     return {"tenant": tenant, "search": _search(row), **{name: getattr(row, name) for name in row.__struct_fields__}}
 
 
+def _within(wanted: And | Where, clients: frozenset[UUID] | None) -> And | Where:
+    return wanted if clients is None else wanted & SessionTable.client.is_in(list(clients))
+
+
 class Sessions:
     """Queries over session rows."""
 
@@ -94,16 +98,27 @@ class Sessions:
         return one(SessionRow, await t.select().where((t.tenant == tenant) & (t.id == session)).limit(1))
 
     @scoped
-    async def ended(self, tenant: UUID, limit: int) -> list[SessionRow]:
-        """Return sessions that are over, newest first."""
+    async def ended(
+        self,
+        tenant: UUID,
+        limit: int,
+        *,
+        before: tuple[int, UUID] | None = None,
+        clients: frozenset[UUID] | None = None,
+        technician: UUID | None = None,
+    ) -> list[SessionRow]:
+        """Return sessions that are over, newest first, from before an end and id on; of these clients and this technician."""
         t = SessionTable
-        rows = (
-            await t.select()
-            .where((t.tenant == tenant) & t.ended_at.is_not_null())
-            .order_by(t.ended_at, ascending=False)
-            .limit(limit)
-        )
-        return many(SessionRow, rows)
+        wanted: And | Where = (t.tenant == tenant) & t.ended_at.is_not_null()
+        if clients is not None and not clients:
+            return []
+        if before is not None:
+            at, session = before
+            wanted &= (t.ended_at < at) | ((t.ended_at == at) & (t.id < session))
+        if technician is not None:
+            wanted &= t.technician == technician
+        wanted = _within(wanted, clients)
+        return many(SessionRow, await t.select().where(wanted).order_by(t.ended_at, t.id, ascending=False).limit(limit))
 
     @scoped
     async def by_device(self, tenant: UUID, device: UUID) -> list[SessionRow]:
@@ -118,10 +133,14 @@ class Sessions:
         return many(SessionRow, rows)
 
     @scoped
-    async def search(self, tenant: UUID, words: Sequence[str], limit: int) -> list[SessionRow]:
-        """Return the newest sessions in which every word (lower case) is found."""
+    async def search(
+        self, tenant: UUID, words: Sequence[str], limit: int, clients: frozenset[UUID] | None = None
+    ) -> list[SessionRow]:
+        """Return the newest sessions in which every word (lower case) is found, of all clients or of these."""
         t = SessionTable
-        wanted: And | Where = t.tenant == tenant
+        if clients is not None and not clients:
+            return []
+        wanted = _within(t.tenant == tenant, clients)
         for word in words:
             escaped = word.replace("%", "").replace("_", "")
             wanted = wanted & t.search.like(f"%{escaped}%")

@@ -53,6 +53,7 @@ class BrowserSessionTable(Table, tablename="browser_session"):
     last_used_at = BigInt()
     idle_until = BigInt()
     expires_at = BigInt()
+    proved_at = BigInt()
     provider_session = Varchar(length=None)
     sign_out_hint = Bytea(null=True, default=None)
 
@@ -65,6 +66,23 @@ class ApiTokenTable(Table, tablename="api_token"):
     label = Varchar()
     created_at = BigInt()
     revoked_at = BigInt(null=True, default=None)
+    service = Boolean()
+    scopes = Varchar()
+    clients = Varchar(length=None)
+    created_by_name = Varchar()
+    expires_at = BigInt(null=True, default=None)
+    last_used_at = BigInt(null=True, default=None)
+    last_used_from = Varchar()
+
+
+class ApiAnswerTable(Table, tablename="api_answer"):
+    id = UUID(primary_key=True)
+    tenant = UUID()
+    caller = UUID()
+    key = Varchar()
+    begun_at = BigInt()
+    fingerprint = Bytea(null=True, default=None)
+    answer = Bytea(null=True, default=None)
 
 
 class SignInLinkTable(Table, tablename="sign_in_link"):
@@ -125,6 +143,7 @@ class DeviceTable(Table, tablename="device"):
     removed_reason = Varchar()
     facts = Bytea(null=True, default=None)
     last_seen = BigInt(null=True, default=None)
+    moved_at = BigInt()
 
 
 class AssignmentTable(Table, tablename="assignment"):
@@ -296,6 +315,7 @@ ALL = (
     MemberClientTable,
     BrowserSessionTable,
     ApiTokenTable,
+    ApiAnswerTable,
     SignInLinkTable,
     SignInAttemptTable,
     MemberWayTable,

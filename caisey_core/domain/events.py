@@ -5,7 +5,7 @@ for ever: add, never rename; new fields have defaults. Tags are written out, so 
 Text that may have to be withheld or erased is not in an event: a `Content` stands for it, and the text lies beside the event.
 """
 
-from typing import Any, Literal, get_args
+from typing import Any, Literal, TypeGuard, get_args
 from uuid import UUID
 
 import msgspec
@@ -28,7 +28,7 @@ NOTHING = Content(root=b"", lines=0, size=0)  # for a text that was never given;
 class Actor(Struct, frozen=True):
     """Who did it, named as they were named then."""
 
-    kind: Literal["member", "device", "server", "operator", "stranger"]
+    kind: Literal["member", "device", "server", "operator", "stranger", "service"]
     id: str = ""
     name: str = ""
 
@@ -365,6 +365,7 @@ class MemberCreated(Event, frozen=True, tag="member-created"):
     email: str
     role: str
     clients: tuple[UUID, ...] | None = None  # that the member serves; None: all
+    by_plugin: str = ""  # the identity plugin at which they signed in for the first time; empty: the actor made them
 
 
 class MemberChanged(Event, frozen=True, tag="member-changed"):
@@ -396,9 +397,15 @@ class SignInLinkCreated(Event, frozen=True, tag="sign-in-link-created"):
 
 
 class ApiTokenCreated(Event, frozen=True, tag="api-token-created"):
+    """A token for programs: of a member, or of a service, which is an actor of its own."""
+
     token: UUID
-    member: UUID
+    member: UUID  # of a service: the token's own id
     label: str
+    service: bool = False
+    scopes: tuple[str, ...] = ()
+    clients: tuple[UUID, ...] = ()  # none: not narrowed
+    expires_at: int | None = None  # server's clock, UTC microseconds
 
 
 class SignedIn(Event, frozen=True, tag="signed-in"):
@@ -414,6 +421,14 @@ class SignInFailed(Event, frozen=True, tag="sign-in-failed"):
 
 class SignedOut(Event, frozen=True, tag="signed-out"):
     member: UUID
+    by_plugin: str = ""  # the identity plugin that told that the sign-in ended; empty: the member signed out
+
+
+class MemberLinked(Event, frozen=True, tag="member-linked"):
+    """A member signed in a further way for the first time; the provider vouched for their address."""
+
+    member: UUID
+    way: str  # plugin name
 
 
 class PasswordSet(Event, frozen=True, tag="password-set"):
@@ -671,6 +686,12 @@ class WitnessSatisfied(Event, frozen=True, tag="witness-satisfied"):
     size: int  # leaves under the checkpoint that it remembers now
 
 
+class ApiTokenRevoked(Event, frozen=True, tag="api-token-revoked"):
+    token: UUID
+    member: UUID  # of a service: the token's own id
+    label: str
+
+
 AuditEvent = (
     TenantCreated
     | ClientCreated
@@ -686,6 +707,7 @@ AuditEvent = (
     | SignedIn
     | SignInFailed
     | SignedOut
+    | MemberLinked
     | PasswordSet
     | InstallerCreated
     | InstallerRotated
@@ -717,6 +739,7 @@ AuditEvent = (
     | KeysRotated
     | WitnessRefused
     | WitnessSatisfied
+    | ApiTokenRevoked
     | FactorAdded
     | FactorRemoved
     | RecoveryCodesMade
@@ -769,6 +792,14 @@ def _decode(data: bytes) -> AnyEvent | Unknown:
         return _unknown_decoder.decode(data)
 
 
+_session_kinds = frozenset(get_args(SessionEvent))
+
+
+def of_session(event: AnyEvent | Unknown) -> TypeGuard[SessionEvent]:
+    """Say whether this is an event of a session; isinstance would try one kind after the other."""
+    return type(event) in _session_kinds
+
+
 _content_fields: dict[type, tuple[str, ...]] = {
     kind: tuple(field.name for field in msgspec.structs.fields(kind) if field.type is Content) for kind in get_args(AnyEvent)
 }
@@ -776,18 +807,26 @@ _content_fields: dict[type, tuple[str, ...]] = {
 
 def contents(event: AnyEvent | Unknown) -> tuple[Content, ...]:
     """Return an event's contents in field order, as its disclosure lists their texts. NOTHING is left out."""
-    return tuple(value for name in _content_fields.get(type(event), ()) if (value := getattr(event, name)).root)
+    found: tuple[Content, ...] = ()
+    for name in _content_fields.get(type(event), ()):
+        content: Content = getattr(event, name)
+        if content.root:
+            found = (*found, content)
+    return found
 
 
 _map_decoder = msgspec.msgpack.Decoder(dict[str, Any])
 
 
-def contents_in(data: bytes) -> tuple[Content, ...]:
-    """Return the contents of an event's bytes, also of a kind that this version does not know: they are told by their shape."""
+def read(data: bytes) -> tuple[AnyEvent | Unknown, tuple[Content, ...]]:
+    """Decode an event's bytes and return its contents with it, also of a kind that this version does not know.
+
+    Those are told by their shape. Raises msgspec.ValidationError or msgspec.DecodeError for what is no event.
+    """
     event = decode(data)
-    if not isinstance(event, Unknown):
-        return contents(event)
+    if type(event) in _content_fields:
+        return event, contents(event)
     shape = set(Content.__struct_fields__)
     maps = (value for value in _map_decoder.decode(data).values() if isinstance(value, dict) and value.keys() == shape)
     found = (msgspec.convert(value, Content) for value in maps)
-    return tuple(value for value in found if value.root)
+    return event, tuple(value for value in found if value.root)

@@ -17,6 +17,7 @@ class Refused(Struct, frozen=True):
 
     `status` is the HTTP status that tells it best: 403 not allowed, 404 not there or not yours, 409 not now, 422 bad input.
     `field` names the input that is wrong, where one is; `wrong` has all of them where several are told at once.
+    `sign_in_again`: the person may, but must first prove who they are.
     """
 
     reason: str
@@ -25,3 +26,4 @@ class Refused(Struct, frozen=True):
     field: str = ""
     retry_after_seconds: float | None = None
     wrong: tuple[Wrong, ...] = ()
+    sign_in_again: bool = False

@@ -187,6 +187,8 @@ def _told(session: Session, told: e.FromDevice) -> tuple[e.SessionEvent, ...] | 
     if told.frame <= session.frame:
         return ()
     match told:
+        case e.OutputReceived():  # first, here and below: most events of a long session are output
+            return (told,)
         case e.ConsentGranted() | e.ConsentDenied() | e.ConsentPostponed():
             if session.ended or session.ask is None:
                 return Refused("Nobody was being asked.", "The answer came too late; ask again.")
@@ -201,7 +203,6 @@ def _told(session: Session, told: e.FromDevice) -> tuple[e.SessionEvent, ...] | 
             e.ShellStarted()
             | e.ShellEnded()
             | e.CommandStarted()
-            | e.OutputReceived()
             | e.OutputCut()
             | e.CommandFinished()
             | e.NotRun()
@@ -214,10 +215,24 @@ def _told(session: Session, told: e.FromDevice) -> tuple[e.SessionEvent, ...] | 
 
 def evolve(session: Session, event: e.SessionEvent) -> Session:
     """Fold one event into the state."""
-    frame = event.frame if isinstance(event, e.FromDevice) else session.frame
-    mono = max(session.mono, event.mono)
-    session = replace(session, events=session.events + 1, frame=max(frame, session.frame), mono=mono, last_at=event.at)
+    frame, mono = session.frame, session.mono
+    if isinstance(event, e.FromDevice) and event.frame > frame:
+        frame = event.frame
+    if event.mono > mono:
+        mono = event.mono
+    session = replace(session, events=session.events + 1, frame=frame, mono=mono, last_at=event.at)
     match event:
+        case (
+            e.OutputReceived()
+            | e.OutputCut()
+            | e.TerminalTyped()
+            | e.TerminalResized()
+            | e.Nudged()
+            | e.ShellStarted()
+            | e.ShellEnded()
+            | e.CommandInterrupted()
+        ):
+            return session
         case e.SessionRequested():
             return replace(session, started=event, technician=event.technician, technician_name=event.technician_name)
         case e.ConsentAsked():
@@ -269,17 +284,6 @@ def evolve(session: Session, event: e.SessionEvent) -> Session:
             return replace(_end(session, State.COMPLETED, event.at), resolution=event.resolution)
         case e.Sealed():
             return replace(session, sealed=True)
-        case (
-            e.Nudged()
-            | e.ShellStarted()
-            | e.ShellEnded()
-            | e.OutputReceived()
-            | e.OutputCut()
-            | e.CommandInterrupted()
-            | e.TerminalTyped()
-            | e.TerminalResized()
-        ):
-            return session
 
 
 def fold(events: Iterable[e.SessionEvent]) -> Session:

@@ -21,8 +21,9 @@ from caisey_core.http.problems import RefusedError
 from caisey_core.http.who import address_of
 from caisey_core.live.links import Connection
 from caisey_core.live.roster import RosterDevice
-from caisey_core.services import enrolment, reconnect, told
+from caisey_core.services import enrolment, reconnect, tenancy, told
 from caisey_core.services.house import House, log
+from caisey_core.services.outcomes import SUSPENDED
 from caisey_core.services.witnesses import UNREADABLE
 
 HANDSHAKE_SECONDS = 10.0
@@ -82,6 +83,10 @@ async def _handshake(socket: WebSocket[Any, Any, Any], house: House) -> tuple[Ro
         return None
     if house.journal.held or house.closing.is_set():
         await _refuse(socket, 1013, "The server cannot record now.", "", retry_after_seconds=2.0)
+        return None
+    if house.tenancy.suspended(device.tenant) and not house.journal.of_device(device.id):  # else it hands over their ends
+        words = (SUSPENDED.reason, SUSPENDED.what_to_do)
+        await _refuse(socket, tenancy.CLOSE_SUSPENDED, *words, retry_after_seconds=tenancy.AWAY_SECONDS)
         return None
     line = house.live.links.of(device.id)
     await _send(socket, f.Welcome(epoch=line.epoch, received=line.received, server_time=house.clock.now()))

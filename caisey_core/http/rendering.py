@@ -1,6 +1,7 @@
 """Templates: the environment they see, a page with its frame, and the page that tells an error."""
 
 import gzip
+from functools import partial
 from typing import Any, Final
 from urllib.parse import quote, urlencode
 
@@ -16,7 +17,8 @@ from caisey_core.domain.refused import Refused
 from caisey_core.domain.roles import May, Member, Role
 from caisey_core.http import phrases
 from caisey_core.http.static import assets, web_folder
-from caisey_core.services import notices, witnesses
+from caisey_core.http.who import browsers_of
+from caisey_core.services import notices, step_up, witnesses
 from caisey_core.services.house import House
 from caisey_core.services.members import WORKERS
 from caisey_core.services.plain_text import plain
@@ -58,12 +60,14 @@ def environment(house: House) -> Environment:
         running=lambda since, watched=False: phrases.running(since, clock.now(), watched=watched),
         share=phrases.share,
         May=May,
+        stale=partial(step_up.stale, house),
         roles=tuple(Role),
         workers=WORKERS,
         resolutions=phrases.RESOLUTIONS,
         outcomes=phrases.OUTCOMES,
         address=phrases.address,
         scope_words=phrases.SCOPES,
+        token_scopes=phrases.TOKEN_SCOPES,
         longest_minutes=house.config.longest_session_seconds // 60,
     )
     made.filters.update(
@@ -133,6 +137,7 @@ async def page(
         live=live,
         unread=await notices.unread(house, member),
         refusing=witnesses.refusing(house, member),
+        elsewhere=len(browsers_of(house.config, request)) > 1,
         **context,
     )
     policy = TERMINAL_POLICY if terminal else REPLAY_POLICY if replay else None

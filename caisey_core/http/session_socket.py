@@ -180,9 +180,11 @@ async def _read(socket: WebSocket[Any, Any, Any], house: House, member: Member, 
 
 
 async def _guard(socket: WebSocket[Any, Any, Any], house: House, member: Member, watcher: Watcher) -> None:
-    """End the socket soon after its member signed out or got another role."""
-    while True:
-        await asyncio.sleep(RECHECK_SECONDS)
-        if not await still(house, socket, member):
-            break
+    """End the socket at once when its member may not have it any more, and soon after they signed out."""
+    with house.live.news.subscribe(member.tenant, member.id, only="rights") as rights:
+        while await still(house, socket, member):
+            try:
+                await rights.next(RECHECK_SECONDS)
+            except StopAsyncIteration:
+                return  # the server stops
     watcher.close(CLOSE_NOT_YOURS, "You are not signed in any more.")

@@ -1,6 +1,7 @@
 """Who asks: a browser's cookie for pages, a bearer token for the API; and whose tenant the address names."""
 
-from typing import Any
+from itertools import islice
+from typing import Any, Final
 from urllib.parse import urlsplit
 
 from litestar.connection import ASGIConnection
@@ -9,19 +10,27 @@ from litestar.datastructures import Cookie
 from caisey_core.config import Config
 from caisey_core.domain.refused import Refused
 from caisey_core.domain.roles import Member
-from caisey_core.http.problems import RefusedError
-from caisey_core.services import sign_in
+from caisey_core.http.problems import RefusedError, given
+from caisey_core.services import api_tokens, bearers, sign_in
+from caisey_core.services.api_tokens import Caller
 from caisey_core.services.house import House
 from caisey_core.services.outcomes import NOT_FOUND
 from caisey_core.services.redirects import ATTEMPT_SECONDS
+from caisey_core.services.tokens import PREFIX
 
+NO_TOKEN = Refused("The API token is missing or not valid.", "Send it as “Authorization: Bearer …”.", 401)
+MOST_MEMBERSHIPS: Final = 20  # companies that one browser switches between
 RECHECK_SECONDS = 15.0  # how long a stream or socket may outlive its sign-in
 Connection = ASGIConnection[Any, Any, Any, Any]
 
 
-def cookie_name(config: Config) -> str:
-    """Return the session cookie's name; over TLS it is bound to this host (RFC 6265bis, __Host- prefix)."""
-    return "__Host-caisey" if config.secure else "caisey"
+def cookie_name(config: Config, tenant: str) -> str:
+    """Return the name of the session cookie for a tenant; over TLS it is bound to this host (RFC 6265bis, __Host- prefix).
+
+    Each tenant has its own, so that a browser can be signed in to several and none of them shares a session with another.
+    The point keeps a tenant's name from making another cookie's.
+    """
+    return ("__Host-caisey." if config.secure else "caisey.") + tenant
 
 
 def csrf_cookie_name(config: Config) -> str:
@@ -30,14 +39,31 @@ def csrf_cookie_name(config: Config) -> str:
 
 
 def browser_of(config: Config, connection: Connection) -> str:
-    """Return the token in this browser's session cookie, or an empty text."""
-    return connection.cookies.get(cookie_name(config), "")
+    """Return the token in this browser's session cookie for the tenant in the address, or an empty text."""
+    return connection.cookies.get(cookie_name(config, connection.path_params.get("tenant", "")), "")
 
 
-def session_cookie(config: Config, token: str) -> Cookie:
-    """Return the cookie that keeps a browser signed in; an empty token takes it away."""
+def browsers_of(config: Config, connection: Connection) -> dict[str, str]:
+    """Return the tokens in all of this browser's session cookies, by tenant."""
+    prefix = cookie_name(config, "")
+    found = ((name.removeprefix(prefix), token) for name, token in connection.cookies.items() if name.startswith(prefix))
+    return dict(islice(found, MOST_MEMBERSHIPS))
+
+
+async def memberships(house: House, connection: Connection) -> list[Member]:
+    """Return as whom this browser is signed in, by company: where a person can go without signing in again."""
+    found = []
+    for slug, token in browsers_of(house.config, connection).items():
+        member = await sign_in.by_cookie(house, token)
+        if member is not None and member.tenant_slug == slug:
+            found.append(member)
+    return sorted(found, key=lambda member: (member.tenant_name.lower(), member.tenant_slug))
+
+
+def session_cookie(config: Config, tenant: str, token: str) -> Cookie:
+    """Return the cookie that keeps a browser signed in to a tenant; an empty token takes it away."""
     return Cookie(
-        key=cookie_name(config),
+        key=cookie_name(config, tenant),
         value=token,
         path="/",
         httponly=True,
@@ -71,33 +97,45 @@ def address_of(connection: Connection) -> str:
 
 
 async def signed_in(house: House, connection: Connection) -> Member | None:
-    """Return whose browser this is."""
+    """Return whose browser this is at the tenant in the address."""
     token = browser_of(house.config, connection)
-    return await sign_in.by_cookie(house, token) if token else None
+    member = await sign_in.by_cookie(house, token) if token else None
+    return member if member is not None and member.tenant_slug == connection.path_params.get("tenant", "") else None
 
 
 async def member_of_page(house: House, connection: Connection) -> Member:
-    """Return the signed-in member of the tenant in the address. Raises the refusal otherwise: strangers to this tenant get 404."""
+    """Return the signed-in member of the tenant in the address.
+
+    Raises the refusal otherwise. Who is signed in to another tenant is a stranger here, and gets what strangers get.
+    """
     member = await signed_in(house, connection)
-    slug = connection.path_params.get("tenant", "")
     if member is None:
-        if await house.catalogue.tenants.by_slug(slug) is None:
+        if await house.catalogue.tenants.by_slug(connection.path_params.get("tenant", "")) is None:
             raise RefusedError(NOT_FOUND)
         raise RefusedError(sign_in.SIGN_IN_FIRST)
-    if member.tenant_slug != slug:
-        raise RefusedError(NOT_FOUND)
     return member
+
+
+async def caller_of(house: House, connection: Connection) -> Caller:
+    """Return whose bearer token came with a request to the API: our own first, then an identity plugin's. Cookies do not count."""
+    scheme, _, token = connection.headers.get("authorization", "").partition(" ")
+    slug, token = connection.path_params.get("tenant", ""), token.strip()
+    if scheme.lower() != "bearer" or not token:
+        raise RefusedError(NO_TOKEN)
+    if token.startswith(PREFIX):
+        caller = given(await api_tokens.by_token(house, token, address_of(connection)))
+    else:
+        caller = given(await bearers.by_plugin(house, slug, token))
+    if caller is None:
+        raise RefusedError(NO_TOKEN)
+    if caller.member.tenant_slug != slug:
+        raise RefusedError(NOT_FOUND)
+    return caller
 
 
 async def member_of_api(house: House, connection: Connection) -> Member:
-    """Return whose API token came with the request; cookies do not count here."""
-    scheme, _, token = connection.headers.get("authorization", "").partition(" ")
-    member = await sign_in.by_bearer(house, token.strip()) if scheme.lower() == "bearer" and token else None
-    if member is None:
-        raise RefusedError(Refused("The API token is missing or not valid.", "Send it as “Authorization: Bearer …”.", 401))
-    if member.tenant_slug != connection.path_params.get("tenant", ""):
-        raise RefusedError(NOT_FOUND)
-    return member
+    """Return the member whose bearer token came with a request."""
+    return (await caller_of(house, connection)).member
 
 
 async def still(house: House, connection: Connection, member: Member) -> bool:

@@ -8,11 +8,14 @@ from uuid import UUID
 
 from msgspec import Struct
 
-Subject = Literal["device", "session", "assignment", "notice", "client"]
+Subject = Literal["device", "session", "assignment", "notice", "client", "rights"]
 
 
 class News(Struct, frozen=True):
-    """This thing is not what it was. `member` limits a notice to its recipient."""
+    """This thing is not what it was. `member` limits a notice to its recipient.
+
+    "rights", with the tenant's id: somebody may do more or less than before; what is held open for members is looked at again.
+    """
 
     subject: Subject
     id: UUID
@@ -22,15 +25,15 @@ class News(Struct, frozen=True):
 class Subscription:
     """One page's news, in order of first change; the same news waits only once, so a slow page bounds itself."""
 
-    def __init__(self, member: UUID) -> None:
-        self._member = member
+    def __init__(self, member: UUID, only: Subject | None = None) -> None:
+        self._member, self._only = member, only
         self._waiting: dict[News, None] = {}
         self._arrived = asyncio.Event()
         self._closed = False
 
     def offer(self, news: News) -> None:
-        """Take news unless it is for somebody else."""
-        if news.member is None or news.member == self._member:
+        """Take news unless it is for somebody else, or of no interest here."""
+        if (news.member is None or news.member == self._member) and self._only in (None, news.subject):
             self._waiting[news] = None
             self._arrived.set()
 
@@ -69,9 +72,9 @@ class Newsroom:
         self._listeners: dict[UUID, set[Subscription]] = {}
 
     @contextmanager
-    def subscribe(self, tenant: UUID, member: UUID) -> Iterator[Subscription]:
-        """Listen while the context lasts."""
-        subscription = Subscription(member)
+    def subscribe(self, tenant: UUID, member: UUID, only: Subject | None = None) -> Iterator[Subscription]:
+        """Listen while the context lasts, to all or to one kind of news."""
+        subscription = Subscription(member, only)
         self._listeners.setdefault(tenant, set()).add(subscription)
         try:
             yield subscription

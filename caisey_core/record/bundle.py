@@ -9,15 +9,16 @@ is what a reviewer wrote in the place of withheld lines: it is no part of the pr
 import hashlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from io import BytesIO
+from itertools import zip_longest
 from typing import IO, Final, TypeVar
 
 import msgspec
 from msgspec import Struct
 
 from caisey_core.record import checkpoint as notes
-from caisey_core.record.commitment import LONGEST_PIECE, SALT, Disclosure, holds, lines_of
+from caisey_core.record.commitment import LONGEST_PIECE, SALT, Commitment, Disclosure, holds, lines_of
 from caisey_core.record.container import LARGEST_RECORD, LIMITS, MOST_EVENTS, Container, NotABundle, pack
-from caisey_core.record.merkle import EMPTY, Frontier, leaf_hash, verify_inclusion
+from caisey_core.record.merkle import Frontier, leaf_hash, levels_of, root_at, root_of, verify_inclusion
 from caisey_core.record.store import LogLeaf
 from caisey_core.record.verify import Broken
 
@@ -131,22 +132,22 @@ def decode_shown(data: bytes) -> Shown:
     return _shown.decode(data) if data else None
 
 
-def shown_holds(shown: Whole | Lines, committed: Sequence[tuple[bytes, int, int]]) -> bool:
+def shown_holds(shown: Whole | Lines, committed: Sequence[Commitment]) -> bool:
     """Say whether what is shown, and the number of lines that are not, is what was committed to."""
     if isinstance(shown, Whole):
-        return holds(Disclosure(shown.seed, shown.texts), committed)
+        return holds(shown.seed, shown.texts, committed)
     if len(shown.texts) != len(committed):
         return False
-    return all(_lines_hold(lines, *one) for lines, one in zip(shown.texts, committed, strict=True))
+    return all(_lines_hold(lines, one) for lines, one in zip(shown.texts, committed, strict=True))
 
 
-def _lines_hold(lines: Sequence[Line], root: bytes, count: int, size: int) -> bool:
-    frontier, left, withheld = Frontier(), size, 0
+def _lines_hold(lines: Sequence[Line], committed: Commitment) -> bool:
+    count, left, withheld, leaves = committed.lines, committed.size, 0, list[bytes]()
     for number, line in enumerate(lines, 1):
         if isinstance(line, bytes):
             if len(line) != 32:
                 return False
-            frontier.append(line)
+            leaves.append(line)
             withheld += 1
             continue
         salt, text = line
@@ -154,9 +155,9 @@ def _lines_hold(lines: Sequence[Line], root: bytes, count: int, size: int) -> bo
         if len(salt) != SALT or not 0 < len(text) <= LONGEST_PIECE or b"\n" in text[:-1] or not whole:
             return False
         left -= len(text)
-        frontier.append(leaf_hash(salt + text))
+        leaves.append(leaf_hash(salt + text))
     fits = left == 0 if not withheld else withheld <= left <= withheld * LONGEST_PIECE
-    return fits and len(lines) == count and (frontier.root if lines else EMPTY) == root
+    return fits and len(lines) == count and root_of(leaves) == committed.root
 
 
 def texts_of(shown: Shown) -> tuple[bytes | None, ...]:
@@ -176,14 +177,17 @@ def lines_shown(shown: Whole | Lines) -> list[list[bytes | None]]:
 
 def file_root(pieces: Iterable[bytes]) -> str:
     """Return what stands for a file for reading: the RFC 6962 root over its pieces of 1 MiB, hex. A page can hash it so."""
-    frontier, kept = Frontier(), bytearray()
+    frontier, leaf, room = Frontier(), hashlib.sha256(b"\x00"), PIECE
     for piece in pieces:
-        kept += piece
-        while len(kept) >= PIECE:
-            frontier.append(leaf_hash(bytes(kept[:PIECE])))
-            del kept[:PIECE]
-    if kept:
-        frontier.append(leaf_hash(bytes(kept)))
+        left = memoryview(piece)
+        while len(left) >= room:
+            leaf.update(left[:room])
+            frontier.append(leaf.digest())
+            left, leaf, room = left[room:], hashlib.sha256(b"\x00"), PIECE
+        leaf.update(left)
+        room -= len(left)
+    if room < PIECE:
+        frontier.append(leaf.digest())
     return frontier.root.hex()
 
 
@@ -286,13 +290,16 @@ class Bundle:
         """
         leaves, doubt = self._leaves()
         events, disclosures = self._container.records("events"), self._container.records("disclosures")
-        count = 0
-        for event in events:
-            if count == self.manifest.events:
+        sha256, signed, count = hashlib.sha256, self.manifest.events, 0
+        for event, data in zip_longest(events, disclosures):
+            if event is None:
+                if count < signed:
+                    break
+                raise Broken("the file disclosures goes on after the last event", self.stream, count - 1)
+            if count == signed:
                 raise Broken(f"there are more events than the {count} that were signed", self.stream, count)
-            if event and leaf_hash(event) != leaves[32 * count : 32 * count + 32]:
+            if event and sha256(b"\x00" + event).digest() != leaves[32 * count : 32 * count + 32]:
                 raise Broken("this event is not what was signed", self.stream, count)
-            data = next(disclosures, None)
             if data is None:
                 raise Broken("the file disclosures ends before this event", self.stream, count)
             if data and not event:
@@ -303,10 +310,8 @@ class Bundle:
                 raise Broken(f"what is shown of this event cannot be read ({error})", self.stream, count) from error
             yield count, event, shown
             count += 1
-        if count < self.manifest.events:
-            raise Broken(f"events are missing: {self.manifest.events} were signed, {count} are here", self.stream, count)
-        if next(disclosures, None) is not None:
-            raise Broken("the file disclosures goes on after the last event", self.stream, count - 1)
+        if count < signed:
+            raise Broken(f"events are missing: {signed} were signed, {count} are here", self.stream, count)
         if doubt is not None:
             first, last = doubt
             raise Broken(f"one of the events {first} to {last} is not what was signed", self.stream, first)
@@ -316,14 +321,11 @@ class Bundle:
         leaves = self._container.read("leaves")
         if len(leaves) != 32 * self.manifest.events:
             raise NotABundle("the file leaves does not have one hash for each event")
-        frontier, steps, before = Frontier(), iter(self.proofs.session), 0
-        step = next(steps)
-        for at in range(0, len(leaves), 32):
-            frontier.append(leaves[at : at + 32])
-            if frontier.size == step.size:
-                if frontier.root.hex() != step.root:
-                    return leaves, (before, step.size - 1)
-                before, step = step.size, next(steps, step)
+        levels, before = levels_of(leaves), 0
+        for step in self.proofs.session:
+            if root_at(levels, step.size).hex() != step.root:
+                return leaves, (before, step.size - 1)
+            before = step.size
         return leaves, None
 
 

@@ -4,21 +4,34 @@ The lines of all texts of one event are numbered on; line i gets salt i, the i-t
 A line's leaf is SHA-256(0x00 ‖ salt ‖ line); a text's commitment is the RFC 6962 root over its leaves.
 """
 
-import hashlib
 import secrets
 from collections.abc import Sequence
+from hashlib import sha256, shake_256
+from operator import attrgetter
+from typing import Protocol
 
 from msgspec import Struct
 
-from caisey_core.record.merkle import EMPTY, Frontier
+from caisey_core.record.merkle import root_of
 
 LONGEST_PIECE = 4096  # bytes; a longer line is cut into pieces
 SALT = 16
 SEED = 32
 
 
+class Commitment(Protocol):
+    """What an event keeps of a text: the root over its salted lines, how many lines, how many bytes."""
+
+    @property
+    def root(self) -> bytes: ...
+    @property
+    def lines(self) -> int: ...
+    @property
+    def size(self) -> int: ...
+
+
 class Committed(Struct, frozen=True):
-    """What an event keeps of a text."""
+    """A commitment that was made here."""
 
     root: bytes
     lines: int
@@ -44,32 +57,33 @@ def lines_of(text: bytes) -> list[bytes]:
     return lines
 
 
-def _roots(texts: Sequence[bytes], seed: bytes) -> tuple[Committed, ...]:
+_told = attrgetter("root", "lines", "size")
+
+
+def _roots(texts: Sequence[bytes], seed: bytes) -> list[tuple[bytes, int, int]]:
+    """Return root, lines and size of each text."""
+    if len(texts) == 1 and 0 < len(text := texts[0]) <= LONGEST_PIECE and text.find(b"\n", 0, -1) < 0:
+        leaf = sha256(b"\x00" + shake_256(seed).digest(SALT) + text).digest()  # one line, as most events have it: the root
+        return [(leaf, 1, len(text))]
     split = [lines_of(text) for text in texts]
-    salts = hashlib.shake_256(seed).digest(SALT * sum(map(len, split)))
-    sha256, at, made = hashlib.sha256, 0, []
+    salts, at, made = shake_256(seed).digest(SALT * sum(map(len, split))), 0, []
     for text, lines in zip(texts, split, strict=True):
-        if len(lines) == 1:
-            made.append(Committed(sha256(b"\x00" + salts[at : at + SALT] + lines[0]).digest(), 1, len(text)))
-            at += SALT
-            continue
-        frontier = Frontier()
+        leaves = []
         for line in lines:
-            frontier.append(sha256(b"\x00" + salts[at : at + SALT] + line).digest())
+            leaves.append(sha256(b"\x00" + salts[at : at + SALT] + line).digest())
             at += SALT
-        made.append(Committed(frontier.root if lines else EMPTY, len(lines), len(text)))
-    return tuple(made)
+        made.append((root_of(leaves), len(lines), len(text)))
+    return made
 
 
 def commit(texts: Sequence[bytes], seed: bytes | None = None) -> tuple[tuple[Committed, ...], Disclosure]:
     """Commit to the texts of one event, in the order of its fields, with a fresh seed unless one is given."""
     seed = secrets.token_bytes(SEED) if seed is None else seed
-    return _roots(texts, seed), Disclosure(seed, tuple(texts))
+    return tuple(Committed(*made) for made in _roots(texts, seed)), Disclosure(seed, tuple(texts))
 
 
-def holds(disclosure: Disclosure, committed: Sequence[tuple[bytes, int, int]]) -> bool:
-    """Say whether the disclosure is what was committed to: (root, lines, size) for each text, in order."""
-    if len(disclosure.texts) != len(committed) or len(disclosure.seed) != SEED:
+def holds(seed: bytes, texts: Sequence[bytes], committed: Sequence[Commitment]) -> bool:
+    """Say whether seed and texts are what was committed to, text by text, in order."""
+    if len(texts) != len(committed) or len(seed) != SEED:
         return False
-    made = _roots(disclosure.texts, disclosure.seed)
-    return all((one.root, one.lines, one.size) == tuple(other) for one, other in zip(made, committed, strict=True))
+    return _roots(texts, seed) == list(map(_told, committed))

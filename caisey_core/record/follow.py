@@ -5,13 +5,16 @@ checkpoint is looked at by `verify_log`. All of this is for one thread at a time
 """
 
 from collections.abc import Callable
+from typing import Generic, TypeVar
 
 from cryptography.exceptions import InvalidSignature
 
 from caisey_core.record import checkpoint as notes
 from caisey_core.record.merkle import Frontier, leaf_hash
 from caisey_core.record.store import LogLeaf, Recorded, Store, TenantKey
-from caisey_core.record.verify import READ_AT_ONCE, Broken, Commitments, check_disclosure
+from caisey_core.record.verify import READ_AT_ONCE, Broken, Read, checked
+
+T = TypeVar("T")
 
 
 class FollowedLog:
@@ -66,11 +69,11 @@ class FollowedLog:
         return added, frontier
 
 
-class FollowedStream:
+class FollowedStream(Generic[T]):
     """One stream of a followed log, verified up to a size. After Broken it is of no more use."""
 
-    def __init__(self, key: TenantKey, stream: str, commitments: Commitments) -> None:
-        self._tenant, self._stream, self._commitments = key.tenant, stream, commitments
+    def __init__(self, key: TenantKey, stream: str, read: Read[T]) -> None:
+        self._tenant, self._stream, self._read = key.tenant, stream, read
         self._frontier = Frontier()
 
     @property
@@ -78,7 +81,7 @@ class FollowedStream:
         """How many events were verified."""
         return self._frontier.size
 
-    def go_on(self, store: Store, log: FollowedLog, visit: Callable[[Recorded], None], *, erased: bool = False) -> None:
+    def go_on(self, store: Store, log: FollowedLog, visit: Callable[[Recorded, T], None], *, erased: bool = False) -> None:
         """Verify the events that the log added, up to the stream's end; `visit` sees each. Raises Broken, Unreadable."""
         frontier, stream = self._frontier, self._stream
         size, root = log.claim(stream)
@@ -92,8 +95,7 @@ class FollowedStream:
                 if row.position != frontier.size:
                     raise Broken("an event is missing before this one", stream, row.position)
                 frontier.append(leaf_hash(row.event))
-                check_disclosure(row, self._commitments, stream, erased=erased)
-                visit(row)
+                visit(row, checked(row, self._read, stream, erased=erased))
         if size and frontier.root != root:
             raise Broken("an event is not what was signed", stream)
         head = store.head(self._tenant, stream)

@@ -27,12 +27,19 @@ class Frontier:
 
     def append(self, leaf: bytes) -> None:
         """Add a leaf hash."""
-        size, node = self.size, leaf
-        while size & 1:
-            node = node_hash(self._peaks.pop(), node)
-            size >>= 1
-        self._peaks.append(node)
-        self.size += 1
+        self.extend((leaf,))
+
+    def extend(self, leaves: Iterable[bytes]) -> None:
+        """Add leaf hashes."""
+        sha256, size, peaks = hashlib.sha256, self.size, self._peaks
+        for node in leaves:
+            left = size
+            while left & 1:
+                node = sha256(b"\x01" + peaks.pop() + node).digest()
+                left >>= 1
+            peaks.append(node)
+            size += 1
+        self.size = size
 
     @property
     def root(self) -> bytes:
@@ -63,9 +70,27 @@ class Frontier:
 def root_of(leaves: Sequence[bytes]) -> bytes:
     """Return the root over leaf hashes (RFC 6962 section 2.1)."""
     frontier = Frontier()
-    for leaf in leaves:
-        frontier.append(leaf)
+    frontier.extend(leaves)
     return frontier.root
+
+
+def levels_of(leaves: bytes) -> list[bytes]:
+    """Return the roots of all complete subtrees over leaf hashes: the leaves, the pairs, the fours; 32 bytes each, joined."""
+    sha256, levels = hashlib.sha256, [leaves]
+    while len(below := levels[-1]) >= 64:
+        pairs = range(0, len(below) - 63, 64)
+        levels.append(b"".join([sha256(b"\x01" + below[at : at + 64]).digest() for at in pairs]))
+    return levels
+
+
+def root_at(levels: Sequence[bytes], size: int) -> bytes:
+    """Return the root of the first `size` of the leaves that these levels are over."""
+    root = b""
+    for height, level in enumerate(levels):
+        if (count := size >> height) & 1:
+            peak = level[32 * count - 32 : 32 * count]
+            root = node_hash(peak, root) if root else peak
+    return root or EMPTY
 
 
 def _above(level: Sequence[bytes]) -> list[bytes]:

@@ -7,14 +7,12 @@ which SQLite ignores at the next open; after it the commit is there. Nobody need
 
 import sqlite3
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from uuid import UUID
 
-import msgspec
-
-from caisey_core.record.commitment import Disclosure
+from caisey_core.record.rows import ERASE_AT_ONCE, erased_by, recorded, rows_of, unbroken
 from caisey_core.record.store import (
     POSITIONS,
     Displaced,
@@ -27,12 +25,10 @@ from caisey_core.record.store import (
     StreamWrite,
     TenantKey,
     UnknownTenant,
-    Unreadable,
 )
 
 APPLICATION_ID = 0x43616973  # "Cais"
 FORMAT = 1
-ERASE_AT_ONCE = 1000  # events of one transaction
 
 _SCHEMA = """
 CREATE TABLE tenant_key (tenant BLOB PRIMARY KEY, origin TEXT NOT NULL UNIQUE, public BLOB NOT NULL, sealed BLOB NOT NULL)
@@ -48,9 +44,6 @@ CREATE TABLE checkpoint (tenant BLOB NOT NULL, size INTEGER NOT NULL, note TEXT 
 CREATE TABLE probe (id INTEGER PRIMARY KEY CHECK (id = 1), tries INTEGER NOT NULL);
 INSERT INTO probe VALUES (1, 0);
 """
-
-_texts = msgspec.msgpack.Decoder(tuple[bytes, ...])
-_pack = msgspec.msgpack.Encoder().encode
 
 
 def _text(data: bytes) -> str:
@@ -125,6 +118,12 @@ class SqliteStore:
             write.execute("INSERT INTO log_head VALUES (?,0,x'')", (key.tenant.bytes,))
             write.execute("INSERT INTO checkpoint VALUES (?,0,?)", (key.tenant.bytes, note))
 
+    def reseal(self, sealed: Mapping[UUID, bytes], fingerprint: bytes) -> None:
+        """Replace all tenants' sealed keys; a file does not say whose it is."""
+        with _Transaction(self._writer) as write:
+            for tenant, key in sealed.items():
+                write.execute("UPDATE tenant_key SET sealed=? WHERE tenant=?", (key, tenant.bytes))
+
     def tenants(self) -> list[TenantKey]:
         """Return all tenants' keys."""
         rows = self._reader.execute("SELECT tenant, origin, public, sealed FROM tenant_key ORDER BY tenant")
@@ -135,14 +134,8 @@ class SqliteStore:
         with _Transaction(self._writer) as write:
             streams, logs = prepare({tenant: self._log_head(write, tenant) for tenant in tenants})
             for stream in streams:
-                base = (self._stream_id(write, stream) << POSITIONS) + stream.first
-                write.executemany(
-                    "INSERT INTO event VALUES (?,?,?,?)",
-                    (
-                        (base + i, event, said.seed, _pack(said.texts)) if said is not None else (base + i, event, None, None)
-                        for i, (event, said) in enumerate(stream.events)
-                    ),
-                )
+                base = self._stream_id(write, stream) << POSITIONS
+                write.executemany("INSERT INTO event VALUES (?,?,?,?)", rows_of(stream, base))
             for log in logs:
                 tenant = log.tenant.bytes
                 write.executemany(
@@ -252,34 +245,27 @@ class SqliteStore:
             "SELECT id, bytes, seed, texts FROM event WHERE id >= ? AND id < ? ORDER BY id LIMIT ?",
             (base + start, base + (1 << POSITIONS), limit),
         )
-        found = []
-        for identity, event, seed, texts in rows:
-            try:
-                disclosure = Disclosure(seed, _texts.decode(texts)) if seed is not None else None
-            except (msgspec.DecodeError, TypeError) as error:
-                raise Unreadable(stream, identity - base) from error
-            found.append(Recorded(identity - base, event, disclosure))
-        return found
+        return recorded(stream, base, rows)
 
     def erase(self, tenant: UUID, stream: str) -> int:
         """Overwrite the disclosures of a stream, in steps that let commits pass, and empty the WAL that holds them too."""
         row = self._reader.execute("SELECT id FROM stream WHERE tenant=? AND name=?", (tenant.bytes, stream)).fetchone()
         if row is None:
             return 0
-        base, erased = int(row[0]) << POSITIONS, 0
+        base = int(row[0]) << POSITIONS
         connection = self._connect()
+
+        def step() -> int:
+            with _Transaction(connection) as write:
+                return write.execute(
+                    "UPDATE event SET seed=NULL, texts=NULL WHERE id IN "
+                    "(SELECT id FROM event WHERE id >= ? AND id < ? AND seed IS NOT NULL LIMIT ?)",
+                    (base, base + (1 << POSITIONS), ERASE_AT_ONCE),
+                ).rowcount
+
         try:
             connection.execute("PRAGMA secure_delete=ON")
-            while True:
-                with _Transaction(connection) as write:
-                    changed = write.execute(
-                        "UPDATE event SET seed=NULL, texts=NULL WHERE id IN "
-                        "(SELECT id FROM event WHERE id >= ? AND id < ? AND seed IS NOT NULL LIMIT ?)",
-                        (base, base + (1 << POSITIONS), ERASE_AT_ONCE),
-                    ).rowcount
-                erased += changed
-                if changed < ERASE_AT_ONCE:
-                    break
+            erased = erased_by(step)
             connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
         finally:
             connection.close()
@@ -291,12 +277,7 @@ class SqliteStore:
             "SELECT position, stream, size, root FROM log_leaf WHERE tenant=? AND position>=? ORDER BY position LIMIT ?",
             (tenant.bytes, start, limit),
         )
-        found = []
-        for expected, (position, stream, size, root) in enumerate(rows, start):
-            if position != expected:
-                break  # a gap: the log ends here for whoever checks it
-            found.append(LogLeaf(stream, size, root))
-        return found
+        return unbroken(start, rows)
 
     def checkpoints(self, tenant: UUID) -> list[tuple[int, str]]:
         """Return all checkpoints of a tenant by size."""

@@ -1,6 +1,7 @@
 """Structural verification: every event in its place, under roots that the tenant's key signed. Knows bytes, not meanings."""
 
 from collections.abc import Callable, Collection, Iterator, Sequence
+from typing import TypeVar
 from uuid import UUID
 
 from cryptography.exceptions import InvalidSignature
@@ -8,18 +9,20 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from msgspec import Struct
 
 from caisey_core.record import checkpoint as notes
-from caisey_core.record.commitment import holds
-from caisey_core.record.merkle import Frontier, consistency_proof, leaf_hash, verify_consistency
+from caisey_core.record.commitment import Commitment, holds
+from caisey_core.record.merkle import Frontier, consistency_proof, leaf_hash, root_of, verify_consistency
 from caisey_core.record.store import LogHead, Recorded, Store, StreamHead, TenantKey, Unreadable
 
 READ_AT_ONCE = 1000
 Claims = dict[str, list[tuple[int, bytes]]]
-Commitments = Callable[[bytes], Sequence[tuple[bytes, int, int]]]  # an event's bytes -> (root, lines, size) of its contents
+T = TypeVar("T")
+Read = Callable[[bytes], tuple[T, Sequence[Commitment]]]  # an event's bytes -> the event, and what it commits to
 
 __all__ = [
     "Broken",
     "Log",
-    "check_disclosure",
+    "Read",
+    "checked",
     "events_of",
     "remembered_holds",
     "roots_at",
@@ -120,15 +123,13 @@ def remembered_holds(store: Store, key: TenantKey, remembered: str) -> None:
     while batch := store.log_leaves(key.tenant, start, READ_AT_ONCE):
         leaves += [leaf_hash(leaf.data()) for leaf in batch]
         start += len(batch)
-    frontier = Frontier()
-    for leaf in leaves:
-        frontier.append(leaf)
+    root = root_of(leaves)
     if old.size > len(leaves):
         raise Broken(f"a checkpoint of size {old.size} was handed out, the log has only {len(leaves)} leaves: it was cut")
     if old.size == 0:
         return
     proof = consistency_proof(leaves, old.size)
-    if not verify_consistency(old.size, old.root, len(leaves), frontier.root, proof):
+    if not verify_consistency(old.size, old.root, len(leaves), root, proof):
         raise Broken(f"the log does not continue the checkpoint of size {old.size} that was handed out")
 
 
@@ -161,19 +162,21 @@ def _readable(rows: Iterator[Recorded]) -> Iterator[Recorded]:
         raise Broken("its text cannot be read", error.stream, error.position) from error
 
 
-def check_disclosure(row: Recorded, commitments: Commitments, stream: str, *, erased: bool) -> None:
-    """Check that these bytes are an event, and that beside it lies what it commits to, unless that was erased. Raises Broken."""
+def checked(row: Recorded, read: Read[T], stream: str, *, erased: bool) -> T:
+    """Return the event if beside it lies what it commits to, unless that was erased. Raises Broken, also for what is no event."""
     try:
-        committed = commitments(row.event)
+        event, committed = read(row.event)
     except (ValueError, TypeError) as error:
         raise Broken(f"this is no event ({error})", stream, row.position) from error
+    said = row.disclosure
     if committed:
-        if row.disclosure is None and not erased:
+        if said is None and not erased:
             raise Broken("its text is missing", stream, row.position)
-        if row.disclosure is not None and not holds(row.disclosure, committed):
+        if said is not None and not holds(said.seed, said.texts, committed):
             raise Broken("its text is not what was committed to", stream, row.position)
-    elif row.disclosure is not None:
+    elif said is not None:
         raise Broken("a text lies beside an event that has none", stream, row.position)
+    return event
 
 
 def verify_stream(
@@ -181,8 +184,8 @@ def verify_stream(
     key: TenantKey,
     head: StreamHead,
     log: Log,
-    commitments: Commitments,
-    visit: Callable[[Recorded], None],
+    read: Read[T],
+    visit: Callable[[Recorded, T], None],
     *,
     erased: bool = False,
 ) -> int:
@@ -196,9 +199,9 @@ def verify_stream(
     for expected, row in enumerate(_readable(events_of(store, key.tenant, head.stream))):
         if row.position != expected:
             raise Broken("an event is missing before this one", head.stream, row.position)
-        check_disclosure(row, commitments, head.stream, erased=erased)
+        event = checked(row, read, head.stream, erased=erased)
         frontier.append(leaf_hash(row.event))
-        visit(row)
+        visit(row, event)
         if claim is not None and claim[0] == frontier.size:
             if claim[1] != frontier.root:
                 raise Broken("this event, or one before it, is not what was signed", head.stream, row.position)

@@ -133,14 +133,28 @@ class Record:
         """
         self._loop = asyncio.get_running_loop()
         for key in self._store.tenants():
-            private = unseal_signing_key(self._master, key.tenant, key.sealed)
-            try:
-                with self._store.snapshot():
-                    frontier = signed_log(self._store, key, self._store.log_head(key.tenant))
-            except Broken as error:
-                raise StoreTrouble(_CHANGED.format(what=f"{key.origin}: {error}")) from error
-            self._logs[key.tenant] = _Log(private, key, frontier)
+            self._logs[key.tenant] = self._log_of(key)
         self._thread.start()
+
+    def _log_of(self, key: TenantKey) -> _Log:
+        private = unseal_signing_key(self._master, key.tenant, key.sealed)
+        try:
+            with self._store.snapshot():
+                frontier = signed_log(self._store, key, self._store.log_head(key.tenant))
+        except Broken as error:
+            raise StoreTrouble(_CHANGED.format(what=f"{key.origin}: {error}")) from error
+        return _Log(private, key, frontier)
+
+    async def take_up(self, tenant: UUID) -> None:
+        """Load the key of a tenant that another process made meanwhile.
+
+        Raises UnknownTenant if there is none, KeyTrouble and StoreTrouble as `start` does.
+        """
+        if tenant not in self._logs:
+            key = next((key for key in await self._read(self._store.tenants) if key.tenant == tenant), None)
+            if key is None:
+                raise UnknownTenant(str(tenant))
+            self._logs.setdefault(tenant, await self._read(self._log_of, key))
 
     async def close(self) -> None:
         """Write what waits, then let go of the store."""
@@ -370,8 +384,7 @@ class Record:
             events: list[tuple[bytes, Disclosure | None]] = []
             for pending in growth.pending:
                 pending.first = frontier.size
-                for leaf in pending.leaves:
-                    frontier.append(leaf)
+                frontier.extend(pending.leaves)
                 events.extend((entry.event, entry.disclosure) for entry in pending.entries)
             head_then = StreamHead(stream.name, frontier.size, frontier.encode(), any(one.seal for one in growth.pending))
             writes.append(StreamWrite(stream.tenant, stream.durable.size, events, head_then))
@@ -410,7 +423,7 @@ class Record:
                     heads = {name: self._head_again(stream) for name, stream in list(self._streams.items())}
                     logs = {
                         tenant: signed_log(self._store, log.kept, self._store.log_head(tenant))
-                        for tenant, log in self._logs.items()
+                        for tenant, log in list(self._logs.items())
                     }
             except Exception:  # noqa: S112 - still failing: whoever asks is told so by `held`
                 continue

@@ -177,17 +177,22 @@ def view(house: House, member: Member, assignment: UUID) -> AssignmentView | Non
     return assignment_view(house, device) if device is not None else None
 
 
-def queue(house: House, member: Member) -> QueuePage:
+def queue(house: House, member: Member) -> QueuePage | Refused:
     """Return what this member has to do: urgent first, then by due time, then by age; and the open sessions."""
+    if (refused := refuse_unless(member, May.SEE_DEVICES)) is not None:
+        return refused
     mine = [
         (device.assignment, device)
         for device in house.live.roster.ordered(member.tenant)
-        if device.assignment is not None and device.assignment.technician == member.id
+        if device.assignment is not None and device.assignment.technician == member.id and member.serves(device.client)
     ]
     mine.sort(key=lambda pair: queue_order(pair[0]))
     sessions = [
         card_of(house, session)
         for session in house.journal.open.values()
-        if session.tenant == member.tenant and session.state.technician == member.id and not session.state.ended
+        if session.tenant == member.tenant
+        and session.state.technician == member.id
+        and not session.state.ended
+        and member.serves(session.started.client)
     ]
     return QueuePage(mine=tuple(assignment_view(house, device) for _, device in mine), sessions=tuple(sessions))

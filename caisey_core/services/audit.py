@@ -20,7 +20,8 @@ PAGE: Final = 100
 READ_AT_ONCE: Final = 500
 GROUPS: Final[dict[AuditGroup, tuple[type[e.Event], ...]]] = {
     "sign-in": (
-        *(e.SignInLinkCreated, e.ApiTokenCreated, e.SignedIn, e.SignInFailed, e.SignedOut, e.PasswordSet),
+        *(e.SignInLinkCreated, e.ApiTokenCreated, e.ApiTokenRevoked),
+        *(e.SignedIn, e.SignInFailed, e.SignedOut, e.MemberLinked, e.PasswordSet),
         *(e.FactorAdded, e.FactorRemoved, e.RecoveryCodesMade),
     ),
     "devices": (
@@ -98,13 +99,13 @@ def _entry(position: int, event: e.AnyEvent | e.Unknown, names: dict[UUID, str])
     )
 
 
-async def page(house: House, member: Member, wanted: AuditFilter, before: int | None) -> AuditPage | Refused:
+async def page(house: House, member: Member, wanted: AuditFilter, before: int | None, limit: int = PAGE) -> AuditPage | Refused:
     """Return a page of the audit log, newest first; `before` is the position where the last page ended."""
     if (refused := refuse_unless(member, May.SEE_AUDIT)) is not None:
         return refused
     found: list[AuditEntry] = []
     async for logged in entries(house, member, wanted, before):
-        if len(found) == PAGE:
+        if len(found) == limit:
             break
         found.append(logged.entry)
     else:
@@ -129,6 +130,8 @@ async def proof(house: House, member: Member) -> Proof | Refused:
 
 async def keys(house: House, member: Member) -> KeysPage | Refused:
     """Return the public key and the newest checkpoint."""
+    if (refused := refuse_unless(member, May.SEE_SESSIONS)) is not None:
+        return refused
     note = await house.record.checkpoint(member.tenant)
     size = notes.parse(note.partition("\n\n")[0] + "\n").size
     witnesses = house.witnesses.view(member, size) if member.may(May.SEE_AUDIT) else None
@@ -151,7 +154,7 @@ def _sentence(event: e.AnyEvent | e.Unknown, names: dict[UUID, str]) -> str:
         case e.ClientRenamed():
             return f"Renamed the client {event.before} to {event.name}"
         case e.MemberCreated():
-            return f"Added {event.name} ({event.email}) as {event.role}" + _for(event.clients, names)
+            return f"Added {event.name} ({event.email}) as {event.role}" + _for(event.clients, names) + _by(event.by_plugin)
         case e.MemberChanged():
             by = f"; {event.by_plugin} says so" if event.by_plugin else ""
             role = f"{event.role} (before: {event.role_before})" if event.role != event.role_before else event.role
@@ -164,13 +167,21 @@ def _sentence(event: e.AnyEvent | e.Unknown, names: dict[UUID, str]) -> str:
         case e.SignInLinkCreated():
             return f"Made a sign-in link for {names.get(event.member, 'a member')}"
         case e.ApiTokenCreated():
-            return f"Made the API token “{event.label}” for {names.get(event.member, 'a member')}"
+            whose = "a service" if event.service else names.get(event.member, "a member")
+            scopes = f" with {', '.join(event.scopes)}" if event.scopes else ""
+            return f"Made the API token “{event.label}” for {whose}{scopes}"
+        case e.ApiTokenRevoked():
+            return f"Revoked the API token “{event.label}”"
         case e.SignedIn():
             return f"Signed in by {event.way} from {event.address}"
         case e.SignInFailed():
             return f"A sign-in by {event.way} failed from {event.address}"
         case e.SignedOut():
+            if event.by_plugin:
+                return f"Signed {names.get(event.member, 'a member')} out; {event.by_plugin} says so"
             return "Signed out"
+        case e.MemberLinked():
+            return f"{names.get(event.member, 'A member')} can sign in by {event.way} too"
         case e.PasswordSet():
             return "Set a new password"
         case e.FactorAdded():
@@ -254,6 +265,10 @@ def _for(clients: tuple[UUID, ...] | None, names: dict[UUID, str]) -> str:
     if clients is None:
         return ""
     return f", for {', '.join(sorted(names.get(client, 'a client') for client in clients)) or 'no client yet'}"
+
+
+def _by(plugin: str) -> str:
+    return f"; {plugin} says so" if plugin else ""
 
 
 def _as_a_whole(hidden: int) -> str:

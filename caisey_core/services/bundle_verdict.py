@@ -6,9 +6,9 @@ from typing import IO, Final
 import msgspec
 
 from caisey_core.domain import events as e
-from caisey_core.record.bundle import Bundle, Lines, Shown, Whole, lines_shown, shown_holds, texts_of
+from caisey_core.record.bundle import Bundle, Shown, Whole, lines_shown, shown_holds, texts_of
+from caisey_core.record.commitment import Commitment
 from caisey_core.record.container import NotABundle
-from caisey_core.record.store import Recorded
 from caisey_core.record.verify import Broken
 from caisey_core.services.session_check import AUDIT, Devices, SessionCheck, time_of
 from caisey_core.services.verification import Verdict
@@ -41,7 +41,7 @@ class _Check:
         self._exported: e.SessionExported | None = None
         self._exported_by = ""
         self._last: tuple[str, int, int] | None = None  # stream, position and time of the newest event that could be read
-        self._shown = self._withheld = self._unknown = 0
+        self._shown = self._withheld = 0
 
     def where(self) -> str:
         """Say how far the check came."""
@@ -88,7 +88,7 @@ class _Check:
         for position, data in bundle.told():
             event = e.decode(data)
             self._last = (AUDIT, position, event.at)
-            self._devices.take(Recorded(position, data, None))
+            self._devices.take(position, event)
             if isinstance(event, e.TenantCreated):
                 if event.key != keys.tenant[0] or event.name != told.tenant:
                     raise Broken("the tenant began with another key or name than the bundle has", AUDIT, position)
@@ -112,7 +112,8 @@ class _Check:
             raise Broken("the bundle does not prove that it was exported", AUDIT)
 
     def _session(self, bundle: Bundle) -> SessionCheck:
-        check = SessionCheck(bundle.stream, self._devices)
+        stream = bundle.stream
+        check = SessionCheck(stream, self._devices)
         edits: dict[int, set[int]] = {}
         for edit in bundle.edits:
             edits.setdefault(edit.event, set()).add(edit.line)
@@ -120,41 +121,41 @@ class _Check:
             if not data:
                 check.skip(position)
                 if edits.pop(position, None):
-                    raise Broken("a reviewer's text stands in the place of an event", bundle.stream, position)
+                    raise Broken("a reviewer's text stands in the place of an event", stream, position)
                 continue
             try:
-                event = e.decode(data)
-                contents = e.contents_in(data) if isinstance(event, e.Unknown) else e.contents(event)
+                event, committed = e.read(data)
             except (msgspec.DecodeError, ValueError, TypeError, RecursionError) as error:
-                raise Broken(f"this is no event ({error})", bundle.stream, position) from error
-            committed = [(content.root, content.lines, content.size) for content in contents]
-            self._last = (bundle.stream, position, event.at)
-            self._unknown += isinstance(event, e.Unknown)
-            if shown is not None and not committed:
-                raise Broken("a text lies beside an event that has none", bundle.stream, position)
-            if shown is not None and not shown_holds(shown, committed):
-                raise Broken("its text is not what was committed to", bundle.stream, position)
+                raise Broken(f"this is no event ({error})", stream, position) from error
+            self._last = (stream, position, event.at)
+            if shown is not None:
+                if not committed:
+                    raise Broken("a text lies beside an event that has none", stream, position)
+                if not shown_holds(shown, committed):
+                    raise Broken("its text is not what was committed to", stream, position)
             hidden = self._count(shown, committed)
-            if any(line not in hidden for line in edits.pop(position, ())):
-                raise Broken("a reviewer's text stands in the place of a line that is shown", bundle.stream, position)
-            check.follow(position, event, texts_of(shown), shown.seed if isinstance(shown, Whole) else None)
+            if edits and any(line not in hidden for line in edits.pop(position, ())):
+                raise Broken("a reviewer's text stands in the place of a line that is shown", stream, position)
+            texts, seed = (shown.texts, shown.seed) if isinstance(shown, Whole) else (texts_of(shown), None)
+            check.follow(position, event, texts, seed)
             if len(check.state.running) + len(check.state.begun) + len(check.state.transfers) > MOST_AT_ONCE:
-                raise Broken(f"more than {MOST_AT_ONCE} commands at one time", bundle.stream, position)
+                raise Broken(f"more than {MOST_AT_ONCE} commands at one time", stream, position)
         if edits:
-            raise Broken("a reviewer's text stands in the place of a line that is not there", bundle.stream, min(edits))
+            raise Broken("a reviewer's text stands in the place of a line that is not there", stream, min(edits))
         if check.state.sealed != bundle.manifest.sealed:
-            raise Broken("the manifest does not tell whether the record is sealed", bundle.stream)
+            raise Broken("the manifest does not tell whether the record is sealed", stream)
         return check
 
-    def _count(self, shown: Shown, committed: Sequence[tuple[bytes, int, int]]) -> Container[int]:
+    def _count(self, shown: Shown, committed: Sequence[Commitment]) -> Container[int]:
         """Count shown and withheld lines, and return which of the event's lines are withheld."""
+        if isinstance(shown, Whole):
+            for one in committed:
+                self._shown += one.lines
+            return ()
         if shown is None:
-            lines = sum(one[1] for one in committed)
+            lines = sum(one.lines for one in committed)
             self._withheld += lines
             return range(lines)
-        if not isinstance(shown, Lines):
-            self._shown += sum(one[1] for one in committed)
-            return ()
         flat = [line for lines in lines_shown(shown) for line in lines]
         hidden = {at for at, line in enumerate(flat) if line is None}
         self._withheld += len(hidden)
@@ -168,7 +169,7 @@ class _Check:
         if uncompared := check.receipts.uncompared:
             said += f"; {uncompared} receipts are for texts of which something is withheld, so those were not compared"
         self.proved.append(f"{said}.")
-        if self._unknown:
+        if check.unknown:
             self.proved.append(
-                f"{self._unknown} events are of kinds that this version does not know: in place, not understood."
+                f"{check.unknown} events are of kinds that this version does not know: in place, not understood."
             )

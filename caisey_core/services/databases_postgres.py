@@ -2,7 +2,7 @@
 
 import re
 import shutil
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any, Final, LiteralString
@@ -16,7 +16,7 @@ from caisey_core.catalogue import postgres as catalogue_postgres
 from caisey_core.catalogue import schema as catalogue_schema
 from caisey_core.catalogue.catalogue import Catalogue
 from caisey_core.catalogue.sessions import SessionRow, columns_of
-from caisey_core.record import postgres as record_postgres
+from caisey_core.record import postgres_schema as record_schema
 from caisey_core.record.keys import MasterKey
 from caisey_core.record.postgres import PostgresMoment, PostgresStore
 from caisey_core.record.store import Store, StoreTrouble
@@ -44,24 +44,24 @@ class PostgresDatabases:
 
     def record(self) -> PostgresStore:
         """Open the record."""
-        return PostgresStore.open(self.address, self._fingerprint)
+        return PostgresStore.open(self.address, self._fingerprints)
 
     async def catalogue(self) -> Catalogue:
         """Open the catalogue."""
         return await Catalogue.open(self.address)
 
     @property
-    def _fingerprint(self) -> bytes:
-        return MasterKey.open(self.folder / MASTER_KEY).fingerprint
+    def _fingerprints(self) -> Collection[bytes]:
+        return MasterKey.open(self.folder / MASTER_KEY).fingerprints
 
     def looks(self) -> tuple[tuple[str, Callable[[], str]], ...]:
         """Ask the server how it keeps what it acknowledges, and amcheck about the pages."""
         return ("database", self._server), ("pages", self._pages)
 
     def _server(self) -> str:
-        with closing(record_postgres.connect(self.address)) as connection:
+        with closing(record_schema.connect(self.address)) as connection:
             try:
-                record_postgres.refuse_unless_ours(connection, self._fingerprint)
+                record_schema.refuse_unless_ours(connection, self._fingerprints)
             except StoreTrouble as error:
                 raise Fault(str(error)) from error
             version, encoding, commit, checksums = _row(
@@ -79,7 +79,7 @@ class PostgresDatabases:
         )
 
     def _pages(self) -> str:
-        with closing(record_postgres.connect(self.address)) as connection:
+        with closing(record_schema.connect(self.address)) as connection:
             found = connection.execute(_AMCHECK).fetchone()
             if found is None:
                 return "are PostgreSQL's to check; doctor would ask its extension amcheck, which is not in this database"
@@ -98,8 +98,8 @@ class PostgresDatabases:
     @contextmanager
     def copied(self, to: Path) -> Iterator[Copied]:
         """Copy every table of both schemas within one transaction; the record is what that sees."""
-        with closing(record_postgres.connect(self.address)) as connection:
-            record_postgres.refuse_unless_ours(connection, self._fingerprint)
+        with closing(record_schema.connect(self.address)) as connection:
+            record_schema.refuse_unless_ours(connection, self._fingerprints)
             try:
                 connection.execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
                 connection.execute(f"SET LOCAL search_path TO {RECORD}")
@@ -114,7 +114,7 @@ class PostgresDatabases:
 
     def refuse_unless_empty(self) -> None:
         """Raise StoreTrouble unless the database is there and holds nothing."""
-        record_postgres.refuse_unless_empty(self.address)
+        record_schema.refuse_unless_empty(self.address)
 
     def belongs(self, name: str) -> bool:
         """Say whether a copy may have a file of this name; whether it has a table of it, the schema's steps tell."""
@@ -123,7 +123,7 @@ class PostgresDatabases:
     @contextmanager
     def restored(self, folder: Path) -> Iterator["_Restored"]:
         """Fill the database from a folder within one transaction, which whoever uses it ends by `settle`."""
-        with closing(record_postgres.connect(self.address)) as connection:
+        with closing(record_schema.connect(self.address)) as connection:
             try:
                 connection.execute("BEGIN; SET LOCAL synchronous_commit TO on; SET LOCAL lock_timeout TO '30s'")
                 _fill_catalogue(connection, folder)
@@ -242,8 +242,8 @@ def _fill_catalogue(connection: _Connection, folder: Path) -> None:
 
 def _fill_record(connection: _Connection, folder: Path) -> None:
     """Make the tables, fill them, and go on counting where the numbers of streams and writers were."""
-    record_postgres.make_schema(connection)
+    record_schema.make_schema(connection)
     _fill(connection, folder, RECORD)
-    record_postgres.refuse_format(connection)
+    record_schema.refuse_format(connection)
     connection.execute("SELECT setval(pg_get_serial_sequence('stream', 'id'), max(id)) FROM stream HAVING count(*) > 0")
     connection.execute("SELECT setval('writer', max(writer)) FROM stream HAVING count(*) > 0")

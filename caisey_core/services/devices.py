@@ -1,6 +1,7 @@
 """Devices: the list with its filters and counts, one device, and what an admin changes about it."""
 
 import hashlib
+from bisect import bisect_right
 from uuid import UUID
 
 from caisey_agent.protocol import frames as f
@@ -10,7 +11,7 @@ from caisey_core.domain.roles import May, Member, refuse_unless
 from caisey_core.domain.session import State
 from caisey_core.live.news import News
 from caisey_core.live.roster import RosterDevice, Tally
-from caisey_core.services import clients, members
+from caisey_core.services import clients, cursors, members
 from caisey_core.services.cards import assignment_view, card_of_row, device_row, pending_of, session_of
 from caisey_core.services.house import House
 from caisey_core.services.journal import STAMPED
@@ -59,13 +60,18 @@ def _technician(house: House, device: RosterDevice) -> UUID | None:
     return session.state.technician if session is not None else None
 
 
-async def page(house: House, member: Member, wanted: DeviceFilter) -> DevicesPage:
+async def page(house: House, member: Member, wanted: DeviceFilter, limit: int = PAGE) -> DevicesPage | Refused:
     """Return one page of the devices that match, grouped by client, and the counts of all."""
+    if (refused := refuse_unless(member, May.SEE_DEVICES)) is not None:
+        return refused
     found = _wanted(house, member, wanted)
     start = 0
     if wanted.after:
-        start = next((i + 1 for i, device in enumerate(found) if str(device.id) == wanted.after), 0)
-    shown = found[start : start + PAGE]
+        place = cursors.read(wanted.after, tuple[str, bytes, str, bytes])
+        if isinstance(place, Refused):
+            return place
+        start = bisect_right(found, place, key=house.live.roster.place)
+    shown = found[start : start + limit]
     tallies: dict[UUID, Tally] = {}
     if not _everything(wanted):
         for device in found:
@@ -83,7 +89,7 @@ async def page(house: House, member: Member, wanted: DeviceFilter) -> DevicesPag
         counts=counts(house, member),
         groups=tuple(groups),
         matches=len(found),
-        next=str(shown[-1].id) if start + PAGE < len(found) else "",
+        next=cursors.write(house.live.roster.place(shown[-1])) if start + limit < len(found) else "",
         clients=await clients.choices(house, member),
         technicians=await members.technicians(house, member),
     )
@@ -122,12 +128,17 @@ def row(house: House, member: Member, device: UUID) -> DeviceRow | None:
 
 async def detail(house: House, member: Member, device: UUID) -> DevicePage | Refused:
     """Return all about one device."""
+    if (refused := refuse_unless(member, May.SEE_DEVICES)) is not None:
+        return refused
     found = device_of(house, member, device)
     if isinstance(found, Refused):
         return found
     technicians = await members.technicians(house, member)
     names = {choice.id: choice.name for choice in technicians}
-    past = [row for row in await house.catalogue.assignments.by_device(member.tenant, device) if row.closed_at is not None]
+    # what was said of the device at another client is for those who serve all
+    moved_at = await house.catalogue.devices.moved_at(member.tenant, device) if member.clients is not None else 0
+    given_here = await house.catalogue.assignments.by_device(member.tenant, device)
+    past = [row for row in given_here if row.closed_at is not None and row.assigned_at >= moved_at]
     assignments = [assignment_view(house, found)] if found.assignment is not None else []
     assignments += [
         AssignmentView(
@@ -149,7 +160,8 @@ async def detail(house: House, member: Member, device: UUID) -> DevicePage | Ref
     ]
     await house.projector.flush()
     shown = device_row(house, found)
-    sessions = [card_of_row(row) for row in await house.catalogue.sessions.by_device(member.tenant, device)]
+    rows = await house.catalogue.sessions.by_device(member.tenant, device)
+    sessions = [card_of_row(row) for row in rows if member.serves(row.client)]
     if shown.session is not None:
         sessions = [shown.session, *(card for card in sessions if card.id != shown.session.id)]
     return DevicePage(
@@ -198,7 +210,7 @@ async def move(house: House, member: Member, device: UUID, client: UUID) -> Devi
     event = e.DeviceMoved(actor=member.actor, at=STAMPED, device=device, client=client, before=found.client)
     if (refused := await house.journal.audit(member.tenant, event)) is not None:
         return refused
-    await house.catalogue.devices.move(member.tenant, device, client)
+    await house.catalogue.devices.move(member.tenant, device, client, house.clock.now())
     house.live.roster.move(found, client)
     return _changed(house, found)
 

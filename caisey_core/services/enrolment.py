@@ -20,7 +20,7 @@ from caisey_core.live.news import News
 from caisey_core.live.roster import RosterDevice
 from caisey_core.services.house import House
 from caisey_core.services.journal import HELD, STAMPED
-from caisey_core.services.outcomes import bad_input
+from caisey_core.services.outcomes import SUSPENDED, bad_input
 from caisey_core.services.tokens import hash_of
 
 NOT_VALID = Refused(
@@ -62,10 +62,12 @@ async def _enrol(house: House, asked: Enrol, address: str) -> Enrolled | Refused
     if found is None:
         return NOT_VALID
     tenant_id, installer = found
-    tenant = await house.catalogue.tenants.by_id(tenant_id)
+    tenant = await house.tenancy.ready(await house.catalogue.tenants.by_id(tenant_id))
     clients = await house.catalogue.clients.list(tenant_id)
     if tenant is None or not clients:
         return NOT_VALID
+    if tenant.suspended_at is not None:
+        return SUSPENDED
     client = next((c for c in clients if c.id == installer.client), clients[0])
     name = installer.device_name or " ".join(asked.name.split())[:100] or "unnamed device"
     now = house.clock.now()

@@ -21,7 +21,8 @@ from caisey_core.search.index import SearchUnavailable
 from caisey_core.services import review, transcripts
 from caisey_core.services.house import House, log
 from caisey_core.services.journal import AUDIT, STAMPED, stream_of
-from caisey_core.services.outcomes import NOT_FOUND, bad_input
+from caisey_core.services.outcomes import NOT_FOUND, WHOLE_COMPANY, bad_input
+from caisey_core.services.step_up import refuse_unless_sure
 from caisey_core.services.views import KeepView, RetentionPage, SessionCard
 
 DAY_US: Final = 86_400_000_000
@@ -37,7 +38,7 @@ INDEX_AWAY: Final = Refused(
 
 async def erase(house: House, member: Member, session: UUID, reason: str) -> SessionCard | Refused:
     """Destroy the contents of a sealed session, on request."""
-    if (refused := refuse_unless(member, May.ERASE)) is not None:
+    if (refused := refuse_unless_sure(house, member, May.ERASE)) is not None:
         return refused
     card = await review.card(house, member, session)
     if card is None:
@@ -76,6 +77,7 @@ async def _destroy(house: House, tenant: UUID, asked: Erasure) -> Refused | None
     await house.record.erase(tenant, stream_of(asked.session))
     await transcripts.forget(house, tenant, asked.session)
     await house.catalogue.erasures.forget_words(tenant, asked.session)
+    await house.catalogue.api_answers.forget_words(tenant)
     try:
         await house.indexer.erase(tenant, asked.session)
     except SearchUnavailable as error:
@@ -135,17 +137,19 @@ async def page(house: House, member: Member) -> RetentionPage | Refused:
     if (refused := refuse_unless(member, May.ERASE)) is not None:
         return refused
     rules = {rule.client: rule.days for rule in await house.catalogue.erasures.keep(member.tenant)}
-    clients = await house.catalogue.clients.list(member.tenant)
+    clients = [client for client in await house.catalogue.clients.list(member.tenant) if member.serves(client.id)]
     rest = KeepView(client=None, name="All clients without a rule of their own", days=rules.get(None, 0))
     own = (KeepView(client=client.id, name=client.name, days=rules.get(client.id)) for client in clients)
-    return RetentionPage(rules=(rest, *own))
+    return RetentionPage(rules=(rest, *own) if member.clients is None else tuple(own))
 
 
 async def keep(house: House, member: Member, client: UUID | None, days: int | None) -> RetentionPage | Refused:
     """Set how many days the contents of a client's sessions are kept (0: for ever, None: as for all others)."""
-    if (refused := refuse_unless(member, May.ERASE)) is not None:
+    if (refused := refuse_unless_sure(house, member, May.ERASE)) is not None:
         return refused
-    if client is not None and await house.catalogue.clients.by_id(member.tenant, client) is None:
+    if client is None and member.clients is not None:
+        return WHOLE_COMPANY
+    if client is not None and (not member.serves(client) or await house.catalogue.clients.by_id(member.tenant, client) is None):
         return NOT_FOUND
     if days is not None and not 0 <= days <= LONGEST_DAYS:
         return bad_input("days", f"The days must be between 1 and {LONGEST_DAYS}, or 0 for ever.", "Correct the number.")

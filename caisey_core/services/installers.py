@@ -11,7 +11,8 @@ from caisey_core.domain.refused import Refused
 from caisey_core.domain.roles import May, Member, refuse_unless
 from caisey_core.services.house import House
 from caisey_core.services.journal import STAMPED
-from caisey_core.services.outcomes import NOT_FOUND, bad_input
+from caisey_core.services.outcomes import NOT_FOUND, WHOLE_COMPANY, bad_input
+from caisey_core.services.step_up import refuse_unless_sure
 from caisey_core.services.tokens import new_token
 from caisey_core.services.views import Choice, InstallerState, InstallerView, NewInstaller
 
@@ -69,10 +70,15 @@ async def page(house: House, member: Member) -> tuple[InstallerView, ...] | Refu
         return refused
     enrolled: dict[UUID, list[Choice]] = {}
     for row in await house.catalogue.devices.all(member.tenant):
-        enrolled.setdefault(row.installer, []).append(Choice(id=row.id, name=row.name))
-    return tuple(
-        _view(house, row, tuple(enrolled.get(row.id, ()))) for row in await house.catalogue.installers.list(member.tenant)
-    )
+        if member.serves(row.client):
+            enrolled.setdefault(row.installer, []).append(Choice(id=row.id, name=row.name))
+    rows = await house.catalogue.installers.list(member.tenant)
+    return tuple(_view(house, row, tuple(enrolled.get(row.id, ()))) for row in rows if _reaches(member, row))
+
+
+def _reaches(member: Member, row: Installer) -> bool:
+    """Say whether an installer is within the member's reach: one for all clients is for those who serve all."""
+    return member.clients is None if row.client is None else member.serves(row.client)
 
 
 async def create(
@@ -84,7 +90,11 @@ async def create(
     device_name = " ".join(device_name.split())
     if len(device_name) > 100:
         return bad_input("device_name", "The name is longer than 100 characters.", "Shorten it.")
-    if client is not None and await house.catalogue.clients.by_id(member.tenant, client) is None:
+    if client is None and member.clients is not None:
+        return WHOLE_COMPANY
+    if client is None and (refused := refuse_unless_sure(house, member, May.ENROL)) is not None:
+        return refused
+    if client is not None and (not member.serves(client) or await house.catalogue.clients.by_id(member.tenant, client) is None):
         return bad_input("client", "This client is not there.", "Choose one from the list.")
     if client is None and not await house.catalogue.clients.list(member.tenant):
         return bad_input("client", "There is no client yet.", "Make a client first: each device belongs to one.")
@@ -130,13 +140,20 @@ async def create(
     return _shown_once(house, _view(house, row, ()), token)
 
 
+async def _of(house: House, member: Member, installer: UUID) -> Installer | None:
+    rows = await house.catalogue.installers.list(member.tenant)
+    return next((row for row in rows if row.id == installer and _reaches(member, row)), None)
+
+
 async def rotate(house: House, member: Member, installer: UUID) -> NewInstaller | Refused:
     """Replace a leaked token: the old one stops at once, the new one has the same limits."""
     if (refused := refuse_unless(member, May.ENROL)) is not None:
         return refused
-    row = next((found for found in await house.catalogue.installers.list(member.tenant) if found.id == installer), None)
+    row = await _of(house, member, installer)
     if row is None:
         return NOT_FOUND
+    if row.client is None and (refused := refuse_unless_sure(house, member, May.ENROL)) is not None:
+        return refused
     if row.revoked_at is not None:
         return Refused("This installer is revoked already.", "Make a new one.")
     token, digest = new_token()
@@ -153,6 +170,8 @@ async def revoke(house: House, member: Member, installer: UUID) -> Refused | Non
     """Stop an installer at once."""
     if (refused := refuse_unless(member, May.ENROL)) is not None:
         return refused
+    if await _of(house, member, installer) is None:
+        return NOT_FOUND
     if not await house.catalogue.installers.revoke(member.tenant, installer, house.clock.now()):
         return NOT_FOUND
     return await house.journal.audit(member.tenant, e.InstallerRevoked(actor=member.actor, at=STAMPED, installer=installer))

@@ -11,6 +11,16 @@ from caisey_core.services.journal import OpenSession
 
 NOT_FOUND: Final = Refused("There is nothing at this address.", "It may have been removed, or it is not yours to see.", 404)
 
+SUSPENDED: Final = Refused(
+    "Your company’s access to this server is suspended.",
+    "Ask whoever runs this server. Nothing is lost: all of it is there again when the suspension ends.",
+    403,
+)
+
+WHOLE_COMPANY: Final = Refused(
+    "This concerns all clients, and you serve some only.", "Choose one of your clients, or ask an admin who serves all.", 403
+)
+
 OVER: Final = Refused("This session is over.", "Ask for a new session on the device.")
 
 

@@ -12,14 +12,14 @@ from uuid import UUID
 
 from msgspec.structs import replace
 
+from caisey_core.domain import events as e
 from caisey_core.record.merkle import leaf_hash
 from caisey_core.record.store import Recorded, Store
-from caisey_core.record.verify import Broken, check_disclosure
+from caisey_core.record.verify import Broken, checked
 from caisey_core.record.writer import Record
 from caisey_core.services.journal import stream_of
 from caisey_core.services.plain_text import plain
 from caisey_core.services.timeline import SHOWN_OUTPUT, Timeline
-from caisey_core.services.verification import commitments
 from caisey_core.services.views import Entry, EntryGroup
 
 MOST_ENTRIES: Final = 150_000  # of all outlines together, about 600 bytes each
@@ -136,7 +136,7 @@ class Outline:
         if leaf_hash(row.event) != self._leaves[at : at + 32]:
             return False
         try:
-            check_disclosure(row, commitments, "", erased=True)  # whether it may be gone, the verdict says
+            checked(row, e.read, "", erased=True)  # whether it may be gone, the verdict says
         except Broken:
             return False
         return True

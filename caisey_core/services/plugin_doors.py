@@ -5,6 +5,7 @@ from typing import Final
 
 from caisey_core.domain.refused import Refused
 from caisey_core.plugin_host.host import PluginFault
+from caisey_core.services import tenancy
 from caisey_core.services.house import House, log
 from caisey_core.services.outcomes import NOT_FOUND
 from caisey_hookspecs import IncomingAnswer, IncomingRequest, Rejected, Unavailable
@@ -20,8 +21,10 @@ async def admit(house: House, slug: str, plugin: str, address: str) -> Refused |
 
     What is unknown, broken or not enabled looks the same.
     """
-    tenant = await house.catalogue.tenants.by_slug(slug)
-    if tenant is None or not await house.plugins.is_enabled(tenant.id, plugin):
+    tenant = await tenancy.at(house, slug)
+    if isinstance(tenant, Refused):
+        return tenant
+    if not await house.plugins.is_enabled(tenant.id, plugin):
         return NOT_FOUND
     now, who = time.monotonic(), f"{tenant.id} {plugin} {address}"
     wait = house.arrivals.wait_seconds(who, now)
@@ -35,8 +38,10 @@ async def admit(house: House, slug: str, plugin: str, address: str) -> Refused |
 
 async def incoming(house: House, slug: str, plugin: str, request: IncomingRequest) -> IncomingAnswer | Refused:
     """Let a plugin answer. Whoever sent the request is told nothing about why it could not."""
-    tenant = await house.catalogue.tenants.by_slug(slug)
-    if tenant is None or not await house.plugins.is_enabled(tenant.id, plugin):
+    tenant = await tenancy.at(house, slug)
+    if isinstance(tenant, Refused):
+        return tenant
+    if not await house.plugins.is_enabled(tenant.id, plugin):
         return NOT_FOUND
     try:
         answer = await house.plugins.call(

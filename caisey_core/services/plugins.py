@@ -19,6 +19,7 @@ from caisey_core.record.keys import KeyTrouble
 from caisey_core.services.house import House
 from caisey_core.services.journal import HELD, STAMPED
 from caisey_core.services.outcomes import NOT_FOUND, bad_input
+from caisey_core.services.step_up import refuse_unless_sure
 from caisey_core.services.views import PluginDetail, PluginTest, PluginTrouble, PluginView
 from caisey_hookspecs import PluginInfo, Rejected, Unavailable
 
@@ -67,8 +68,19 @@ class Usable(Struct, frozen=True):
     @property
     def settings(self) -> dict[str, Any]:
         """Return what is stored, secrets in clear; nothing where it cannot be read."""
-        stored = self.stored.settings
+        return _tree(self.stored.settings)
+
+    @property
+    def visible(self) -> dict[str, Any]:
+        """Return what is stored, secrets sealed, also where they cannot be opened any more."""
+        return _tree(self.stored.stored)
+
+
+def _tree(stored: bytes | None) -> dict[str, Any]:
+    try:
         return {} if stored is None else msgspec.json.decode(stored, type=dict[str, Any])
+    except msgspec.MsgspecError:  # damaged: its trouble is told, and entering all of it again replaces it
+        return {}
 
 
 # --- to see ------------------------------------------------------------------------------------------------------------
@@ -99,7 +111,7 @@ async def detail(house: House, member: Member, name: str) -> PluginDetail | Refu
     found = Usable(name, one, one.info, chosen)
     return PluginDetail(
         plugin=view,
-        settings=without_secrets(one.form, found.settings),
+        settings=without_secrets(one.form, found.visible),
         settings_schema=msgspec.json.decode(one.schema),
         allow_private=found.stored.allow_private,
         version=found.stored.version,
@@ -113,7 +125,7 @@ async def form(house: House, member: Member, name: str, given: Given | None) -> 
         return SettingsForm((), {})
     if given is not None:
         return SettingsForm(one.form, given.entered(one.form))
-    stored = Usable(name, one, one.info, await house.plugins.chosen(member.tenant)).settings
+    stored = Usable(name, one, one.info, await house.plugins.chosen(member.tenant)).visible
     return SettingsForm(one.form, as_entered(one.form, stored))
 
 
@@ -179,7 +191,7 @@ async def _view(house: House, member: Member, name: str, chosen: TenantChoices) 
 
 async def usable(house: House, member: Member, name: str) -> Usable | Refused:
     """Return a plugin that the member may change, with what is stored for it now."""
-    if (refused := refuse_unless(member, May.CHANGE_PLUGINS)) is not None:
+    if (refused := refuse_unless_sure(house, member, May.CHANGE_PLUGINS)) is not None:
         return refused
     one = house.plugins.installed.get(name)
     if one is None:
@@ -283,7 +295,7 @@ async def enable(house: House, member: Member, name: str, *, anyway: bool) -> Pl
 
 async def disable(house: House, member: Member, name: str) -> PluginDetail | Refused:
     """Disable a plugin; its settings stay. The last way to sign in stays too."""
-    if (refused := refuse_unless(member, May.CHANGE_PLUGINS)) is not None:
+    if (refused := refuse_unless_sure(house, member, May.CHANGE_PLUGINS)) is not None:
         return refused
     if name not in house.plugins.installed:
         return NOT_FOUND
@@ -310,7 +322,7 @@ async def _switch(house: House, member: Member, name: str, *, on: bool) -> Plugi
 
 async def prefer(house: House, member: Member, name: str, kind: str) -> PluginDetail | Refused:
     """Let a plugin come first among the tenant's plugins of a kind."""
-    if (refused := refuse_unless(member, May.CHANGE_PLUGINS)) is not None:
+    if (refused := refuse_unless_sure(house, member, May.CHANGE_PLUGINS)) is not None:
         return refused
     if name not in house.plugins.installed:
         return NOT_FOUND

@@ -260,7 +260,7 @@ class Readable:
 
 
 def _texts(data: bytes, shown: Shown, edits: Mapping[int, str]) -> list[Text]:
-    contents = e.contents_in(data)
+    _, contents = e.read(data)
     if shown is None:
         return [[(None, edits.get(0, "") if i == 0 else "")] for i, _ in enumerate(contents)]
     at, texts = 0, list[Text]()

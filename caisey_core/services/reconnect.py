@@ -84,7 +84,6 @@ def device_went(house: House, device: RosterDevice) -> None:
 async def server_started(house: House) -> None:
     """Load every unsealed session and say in its record that the server was gone."""
     for tenant in await house.catalogue.tenants.all():
-        await house.journal.open_audit(tenant.id)
         for head in await house.record.open_streams(tenant.id):
             kind, _, name = head.stream.partition("/")
             if kind == "session":

@@ -14,7 +14,7 @@ from msgspec import Struct
 from caisey_core.catalogue.sign_ins import SignInAttempt
 from caisey_core.domain.refused import Refused
 from caisey_core.plugin_host.host import PluginFault
-from caisey_core.services import sign_in
+from caisey_core.services import sign_in, tenancy
 from caisey_core.services.house import House
 from caisey_core.services.outcomes import NOT_FOUND
 from caisey_core.services.sign_in import LIMIT_SECONDS, is_web_address, not_working
@@ -37,6 +37,7 @@ class _Kept(Struct, frozen=True):
 
     state: bytes
     going: str
+    fresh: bool
 
 
 async def start(
@@ -47,8 +48,10 @@ async def start(
     `browser` is the token in its cookie for attempts, `going` the page that the person wanted; with `fresh` they have to prove
     who they are even if the provider still knows them.
     """
-    tenant = await house.catalogue.tenants.by_slug(slug)
-    if tenant is None or plugin not in await house.plugins.enabled(tenant.id, "identity"):
+    tenant = await tenancy.at(house, slug)
+    if isinstance(tenant, Refused):
+        return tenant
+    if plugin not in await house.plugins.enabled(tenant.id, "identity"):
         return NOT_FOUND
     handle = secrets.token_urlsafe(32)
     attempt = Attempt(address=address, return_url=sign_in.return_url(house, slug, plugin), handle=handle, fresh=fresh)
@@ -74,7 +77,7 @@ async def start(
         plugin=plugin,
         handle_hash=hash_of(handle),
         browser_hash=hash_of(browser),
-        sealed=seal_under(browser, f"attempt {handle}", msgspec.msgpack.encode(_Kept(asked.state, going))),
+        sealed=seal_under(browser, f"attempt {handle}", msgspec.msgpack.encode(_Kept(asked.state, going, fresh))),
         expires_at=now + ATTEMPT_SECONDS * 1_000_000,
     )
     await house.catalogue.sign_ins.create_attempt(tenant.id, kept, now)
@@ -88,8 +91,10 @@ async def finish(
 
     `attempts` and `signed_in` are the tokens in that browser's two cookies.
     """
-    tenant = await house.catalogue.tenants.by_slug(slug)
-    if tenant is None or plugin not in await house.plugins.enabled(tenant.id, "identity"):
+    tenant = await tenancy.at(house, slug)
+    if isinstance(tenant, Refused):
+        return tenant
+    if plugin not in await house.plugins.enabled(tenant.id, "identity"):
         return NOT_FOUND
     handles = [value for name, value in request.query if name == "state"]
     if len(handles) != 1 or not attempts:
@@ -107,6 +112,7 @@ async def finish(
         address=request.address,
         return_url=sign_in.return_url(house, slug, plugin),
         handle=handles[0],
+        fresh=kept.fresh,
     )
     outcome = await sign_in.judge(house, tenant, plugin, attempt, signed_in)
     if isinstance(outcome, SignInForm):

@@ -1,6 +1,7 @@
 """One box that finds devices, clients, sessions, members."""
 
-from caisey_core.domain.roles import Member
+from caisey_core.domain.refused import Refused
+from caisey_core.domain.roles import May, Member, refuse_unless
 from caisey_core.services import clients
 from caisey_core.services.house import House
 from caisey_core.services.views import Hit
@@ -9,8 +10,10 @@ MOST_EACH = 8
 MOST_WORDS = 10
 
 
-async def find(house: House, member: Member, q: str) -> tuple[Hit, ...]:
+async def find(house: House, member: Member, q: str) -> tuple[Hit, ...] | Refused:
     """Return what matches every word, within the member's reach: devices first."""
+    if (refused := refuse_unless(member, May.SEE_DEVICES)) is not None:
+        return refused
     words = q.lower().split()[:MOST_WORDS]
     if not words:
         return ()
@@ -29,7 +32,7 @@ async def find(house: House, member: Member, q: str) -> tuple[Hit, ...]:
     for row in await house.catalogue.members.list(member.tenant):
         if row.active and all(word in f"{row.name} {row.email}".lower() for word in words):
             hits.append(Hit(kind="member", title=row.name, detail=row.role, link=f"{base}/?technician={row.id}"))
-    for session in await house.catalogue.sessions.search(member.tenant, words, MOST_EACH):
+    for session in await house.catalogue.sessions.search(member.tenant, words, MOST_EACH, member.clients):
         if member.serves(session.client):
             detail = f"{session.technician_name} · {session.reason}"
             hits.append(

@@ -34,9 +34,8 @@ class Devices:
     names: dict[str, str] = field(default_factory=dict)
     refusals: list[tuple[int, e.WitnessRefused]] = field(default_factory=list)
 
-    def take(self, row: Recorded) -> None:
-        """Read an event of the audit log."""
-        event = e.decode(row.event)
+    def take(self, position: int, event: e.AnyEvent | e.Unknown) -> None:
+        """Note an event of the audit log."""
         if isinstance(event, e.DeviceEnrolled):
             self.keys[str(event.device)] = event.key
             self.names[str(event.device)] = event.name
@@ -44,8 +43,8 @@ class Devices:
             self.erased[f"session/{event.session}"] = event
         elif isinstance(event, e.WitnessRefused):
             if not history.holds(self.keys.get(str(event.device), b""), event.doubt, event.signature):
-                raise Broken("the device's refusal is not signed by its key", AUDIT, row.position)
-            self.refusals.append((row.position, event))
+                raise Broken("the device's refusal is not signed by its key", AUDIT, position)
+            self.refusals.append((position, event))
 
 
 def time_of(at: int) -> str:
@@ -72,6 +71,7 @@ class SessionCheck:
         self.events = 0
         self._position = 0
         self._mono = 0
+        self.unknown = 0  # events of kinds that this version does not know
         self.gaps = 0  # events that are withheld as a whole
         self.unjudged = 0  # events that are shown and depend on what is withheld
         self.receipts = Receipts(stream, self._holds)
@@ -79,12 +79,10 @@ class SessionCheck:
     def _broken(self, what: str) -> Broken:
         return Broken(what, self._stream, self._position)
 
-    def take(self, row: Recorded) -> None:
-        """Check the next event."""
+    def take(self, row: Recorded, event: e.AnyEvent | e.Unknown) -> None:
+        """Check the next event, which is that of this row."""
         said = row.disclosure
-        self.follow(
-            row.position, e.decode(row.event), said.texts if said is not None else (), said.seed if said is not None else None
-        )
+        self.follow(row.position, event, said.texts if said is not None else (), said.seed if said is not None else None)
 
     def skip(self, position: int) -> None:
         """Pass over an event that is withheld as a whole: what it said is not known, so nothing is concluded from it."""
@@ -106,12 +104,13 @@ class SessionCheck:
         if event.mono < self._mono:
             raise self._broken("the clock that never goes back went back")
         self._mono = event.mono
-        if isinstance(event, e.Unknown):
+        if not e.of_session(event):
+            if not isinstance(event, e.Unknown):
+                raise self._broken("this event does not belong to a session")
             if self.state.sealed:
                 raise self._broken("an event follows the seal")
+            self.unknown += 1
             return
-        if not isinstance(event, e.SessionEvent):
-            raise self._broken("this event does not belong to a session")
         try:
             self._meaning(event, texts[0] if texts else None, seed)
         except Mismatch as error:
@@ -120,17 +119,20 @@ class SessionCheck:
             self.unjudged += 1
             return
         outcome = decide(self.state, event)
-        if self.gaps and not self.state.sealed and (isinstance(outcome, Refused) or not outcome):
+        if not isinstance(outcome, tuple) or not outcome:
+            if not self.gaps or self.state.sealed:
+                reason = outcome.reason if isinstance(outcome, Refused) else "it happened before"
+                raise self._broken(f"{type(event).__name__} at {time_of(event.at)} cannot follow here: {reason}")
             self.unjudged += 1
             if not isinstance(event, e.ConsentAsked | e.Sealed):  # those two count whatever came before
                 return
-        elif isinstance(outcome, Refused) or not outcome:
-            reason = outcome.reason if isinstance(outcome, Refused) else "it happened before"
-            raise self._broken(f"{type(event).__name__} at {time_of(event.at)} cannot follow here: {reason}")
         self.state = evolve(self.state, event)
 
     def _meaning(self, event: e.SessionEvent, text: bytes | None, seed: bytes | None) -> None:
         match event:
+            case e.OutputReceived():  # first: most events of a long session are output
+                if event.command is not None:
+                    self.receipts.output(event.command, event.output.size, text)
             case e.SessionRequested():
                 if f"session/{event.session}" != self._stream:
                     raise self._broken("this event is of another session")
@@ -154,8 +156,6 @@ class SessionCheck:
                 self.receipts.none_due(subject)
             case e.TransferFailed() | e.TransferCancelled():
                 self.receipts.none_due(event.transfer)
-            case e.OutputReceived(command=UUID() as command):
-                self.receipts.output(command, event.output.size, text)
             case e.CommandFinished():
                 self.receipts.finished(event)
             case e.TransferFinished():

@@ -1,18 +1,19 @@
 """Signing in: a tenant's identity plugins say who it is, the core says what they may do and keeps the browser signed in."""
 
 import asyncio
+from collections.abc import Mapping
 from typing import Final
 from urllib.parse import urlsplit
 from uuid import UUID, uuid4
 
-from caisey_core.catalogue.sign_ins import ApiToken, BrowserSession, SignInLink
+from caisey_core.catalogue.sign_ins import BrowserSession, SignInLink
 from caisey_core.catalogue.tenants import Tenant
 from caisey_core.domain import events as e
 from caisey_core.domain.events import Actor
 from caisey_core.domain.refused import Refused
 from caisey_core.domain.roles import Member
 from caisey_core.plugin_host.host import PluginFault
-from caisey_core.services import members, provided
+from caisey_core.services import members, provided, tenancy
 from caisey_core.services.house import House
 from caisey_core.services.journal import STAMPED
 from caisey_core.services.outcomes import NOT_FOUND
@@ -69,9 +70,9 @@ def not_working(error: Exception | str) -> Refused:
 
 async def begin(house: House, slug: str, address: str) -> SignInPage | Refused:
     """Return a tenant's ways to sign in. One that does not answer is shown as such, and holds up no other."""
-    tenant = await house.catalogue.tenants.by_slug(slug)
-    if tenant is None:
-        return NOT_FOUND
+    tenant = await tenancy.at(house, slug)
+    if isinstance(tenant, Refused):
+        return tenant
     plugins = await house.plugins.enabled(tenant.id, "identity")
     ways = await asyncio.gather(*(_way(house, tenant, plugin, address) for plugin in plugins))
     return SignInPage(tenant_slug=slug, tenant_name=tenant.name, ways=tuple(ways))
@@ -100,8 +101,10 @@ async def complete(
     house: House, slug: str, plugin: str, fields: tuple[tuple[str, str], ...], address: str, browser: str
 ) -> SignedIn | SignInForm | Refused:
     """Judge what a person typed. A form as answer asks again and says why. `browser` is the token in this browser's cookie."""
-    tenant = await house.catalogue.tenants.by_slug(slug)
-    if tenant is None or plugin not in await house.plugins.enabled(tenant.id, "identity"):
+    tenant = await tenancy.at(house, slug)
+    if isinstance(tenant, Refused):
+        return tenant
+    if plugin not in await house.plugins.enabled(tenant.id, "identity"):
         return NOT_FOUND
     attempt = Attempt(fields=fields, address=address, return_url=return_url(house, slug, plugin))
     return await judge(house, tenant, plugin, attempt, browser)
@@ -136,15 +139,24 @@ async def judge(house: House, tenant: Tenant, plugin: str, attempt: Attempt, bro
     member = await provided.member_of(house, tenant, plugin, said)
     if isinstance(member, Refused):
         return member
-    return await _let_in(house, tenant, member, plugin, attempt.address, browser, said)
+    proved = attempt.request is None or attempt.fresh
+    return await _let_in(house, tenant, member, plugin, attempt.address, browser, said, proved=proved)
 
 
 async def _let_in(
-    house: House, tenant: Tenant, member: Member, way: str, address: str, browser: str, said: Identified | None = None
+    house: House,
+    tenant: Tenant,
+    member: Member,
+    way: str,
+    address: str,
+    browser: str,
+    said: Identified | None = None,
+    *,
+    proved: bool = True,
 ) -> SignedIn | Refused:
     """Keep a browser signed in under a new token. The one that it had ends: nobody who knows it comes along.
 
-    `said` is what the plugin said, where one did.
+    `said` is what the plugin said, where one did; `proved` is False where a provider may only have remembered the person.
     """
     token, digest = new_token()
     now = house.clock.now()
@@ -166,6 +178,7 @@ async def _let_in(
             last_used_at=now,
             idle_until=now + house.config.sign_in_idle_minutes * 60_000_000,
             expires_at=now + house.config.sign_in_hours * HOUR_US,
+            proved_at=now if proved else 0,
             provider_session=said.provider_session if said is not None else "",
             sign_out_hint=_hint(token, said.sign_out_hint) if said is not None else None,
         ),
@@ -193,47 +206,49 @@ async def new_link(house: House, tenant: UUID, by: Actor, member: UUID, *, reusa
     return f"{house.config.url}/sign-in/{token}"
 
 
-async def by_link(house: House, token: str, address: str, browser: str) -> SignedIn | Refused:
-    """Sign in with a link. A used, expired or unknown one looks the same. `browser` is the token in this browser's cookie."""
+async def by_link(house: House, token: str, address: str, browsers: Mapping[str, str]) -> SignedIn | Refused:
+    """Sign in with a link. A used, expired or unknown one looks the same; a suspended company's is not used up.
+
+    `browsers` are the tokens in this browser's cookies, by tenant.
+    """
+    of = await house.catalogue.sign_ins.tenant_of_link(hash_of(token))
+    if of is None:
+        return LINK_USED
+    tenant = await tenancy.of(house, of)
+    if isinstance(tenant, Refused):
+        return tenant
     found = await house.catalogue.sign_ins.use_link(hash_of(token), house.clock.now())
     if found is None:
         return LINK_USED
-    tenant_id, link = found
-    tenant = await house.catalogue.tenants.by_id(tenant_id)
-    if tenant is None:
-        return LINK_USED
-    member = await members.by_id(house, tenant, link.member)
+    member = await members.by_id(house, tenant, found[1].member)
     if isinstance(member, Refused):
         return LINK_USED
-    return await _let_in(house, tenant, member, LINK, address, browser)
+    return await _let_in(house, tenant, member, LINK, address, browsers.get(tenant.slug, ""))
 
 
 async def by_cookie(house: House, token: str) -> Member | None:
     """Return whose browser this is; None once it was idle or signed in for too long."""
-    found = await house.catalogue.sign_ins.session_by_hash(hash_of(token))
+    found = await house.catalogue.holders.of(hash_of(token))
     if found is None:
         return None
-    tenant_id, session = found
+    session, tenant = found.session, found.tenant
     now = house.clock.now()
     if now >= session.expires_at or now >= session.idle_until:
-        await house.catalogue.sign_ins.delete_session(tenant_id, session.token_hash)
+        await house.catalogue.sign_ins.delete_session(tenant.id, session.token_hash)
         return None
-    tenant = await house.catalogue.tenants.by_id(tenant_id)
-    if tenant is None:
-        return None
-    member = await members.by_id(house, tenant, session.member)
-    if isinstance(member, Refused):
+    if tenant.suspended_at is not None or not found.member.active:
         return None
     if now - session.last_used_at > TOUCH_US:
         idle_until = now + house.config.sign_in_idle_minutes * 60_000_000
-        await house.catalogue.sign_ins.touch_session(tenant_id, session.token_hash, now, idle_until)
-    return member
+        await house.catalogue.sign_ins.touch_session(tenant.id, session.token_hash, now, idle_until)
+    return members.member_of(tenant, found.member, session.proved_at)
 
 
 async def sign_out(house: House, member: Member, token: str) -> str:
     """End this browser's session. Returns the provider's address for signing out there too, or an empty text."""
     found = await house.catalogue.sign_ins.session_by_hash(hash_of(token))
     await house.catalogue.sign_ins.delete_session(member.tenant, hash_of(token))
+    await tenancy.rights_changed(house, member.tenant)
     await house.journal.audit(member.tenant, e.SignedOut(actor=member.actor, at=STAMPED, member=member.id))
     if found is None or found[1].way not in await house.plugins.enabled(member.tenant, "identity"):
         return ""
@@ -256,26 +271,3 @@ async def sign_out(house: House, member: Member, token: str) -> str:
     except (Unavailable, Rejected, PluginFault):
         return ""  # our own sign-out is done; the provider's is a courtesy
     return address if address and is_web_address(address) else ""
-
-
-async def new_api_token(house: House, member: Member, label: str) -> str:
-    """Make an API token with the member's rights."""
-    token, digest = new_token()
-    row = ApiToken(id=uuid4(), member=member.id, token_hash=digest, label=label, created_at=house.clock.now(), revoked_at=None)
-    await house.catalogue.sign_ins.create_token(member.tenant, row)
-    await house.journal.audit(
-        member.tenant, e.ApiTokenCreated(actor=member.actor, at=STAMPED, token=row.id, member=member.id, label=label)
-    )
-    return token
-
-
-async def by_bearer(house: House, token: str) -> Member | None:
-    """Return whose API token this is."""
-    found = await house.catalogue.sign_ins.token_by_hash(hash_of(token))
-    if found is None or found[1].revoked_at is not None:
-        return None
-    tenant = await house.catalogue.tenants.by_id(found[0])
-    if tenant is None:
-        return None
-    member = await members.by_id(house, tenant, found[1].member)
-    return None if isinstance(member, Refused) else member

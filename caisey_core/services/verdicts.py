@@ -15,12 +15,13 @@ from uuid import UUID
 import msgspec
 
 from caisey_core.clock import Clock
+from caisey_core.domain import events as e
 from caisey_core.record.follow import FollowedLog, FollowedStream
 from caisey_core.record.store import Store, StreamHead, TenantKey, UnknownTenant, Unreadable
 from caisey_core.record.verify import Broken
 from caisey_core.record.writer import Record
 from caisey_core.services.session_check import AUDIT, Devices, SessionCheck
-from caisey_core.services.verification import commitments, verify_session_in
+from caisey_core.services.verification import verify_session_in
 from caisey_core.services.views import Proof
 
 MOST_OPEN = 64  # open sessions that can be verified on; a further one is verified from its start
@@ -31,13 +32,13 @@ MOST_KEPT = 20_000  # verdicts on sealed sessions
 class _Tenant:
     key: TenantKey
     log: FollowedLog
-    audit: FollowedStream
+    audit: FollowedStream[e.AnyEvent | e.Unknown]
     devices: Devices = field(default_factory=Devices)
 
 
 @dataclass
 class _Followed:
-    stream: FollowedStream
+    stream: FollowedStream[e.AnyEvent | e.Unknown]
     check: SessionCheck
 
 
@@ -115,7 +116,8 @@ class Verdicts:
         found.log.go_on(store)
         if head is None:
             raise Broken("this session has no record", stream)
-        found.audit.go_on(store, found.log, found.devices.take)
+        devices = found.devices
+        found.audit.go_on(store, found.log, lambda row, event: devices.take(row.position, event))
         self._tenants[tenant] = found
         claim, erased = found.log.claim(stream), stream in found.devices.erased
         if (kept := self._kept.get(session)) is not None and (kept.head, kept.claim, kept.erased) == (head, claim, erased):
@@ -123,7 +125,7 @@ class Verdicts:
         followed = self._followed.pop(session, None)  # back only if it holds
         if followed is None:
             check = SessionCheck(stream, Devices(keys=found.devices.keys, erased=found.devices.erased))
-            followed = _Followed(FollowedStream(found.key, stream, commitments), check)
+            followed = _Followed(FollowedStream(found.key, stream, e.read), check)
         followed.stream.go_on(store, found.log, followed.check.take, erased=erased)
         if head.sealed != followed.check.state.sealed:
             raise Broken("the stream's seal is not what its events say", stream)
@@ -144,4 +146,4 @@ class Verdicts:
         key = next((key for key in store.tenants() if key.tenant == tenant), None)
         if key is None:
             raise UnknownTenant(str(tenant))
-        return _Tenant(key, FollowedLog(key), FollowedStream(key, AUDIT, commitments))
+        return _Tenant(key, FollowedLog(key), FollowedStream(key, AUDIT, e.read))

@@ -4,7 +4,7 @@ Used by `caisey verify` on a whole data folder and by the review page on one ses
 """
 
 import contextlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 from uuid import UUID
 
@@ -37,11 +37,6 @@ class Verdict(Struct, frozen=True, kw_only=True):
     doubted: tuple[str, ...] = ()
 
 
-def commitments(event: bytes) -> Sequence[tuple[bytes, int, int]]:
-    """Return the commitments of an event's contents, in order."""
-    return [(content.root, content.lines, content.size) for content in e.contents_in(event)]
-
-
 def _when(store: Store, tenant: UUID, broken: Broken) -> str:
     """Say when what is broken happened, as far as the record still tells; the newest readable event up to it counts."""
     for position in range(broken.position if broken.position is not None else -1, -1, -1):
@@ -57,7 +52,7 @@ def _when(store: Store, tenant: UUID, broken: Broken) -> str:
 
 def _session(store: Store, key: TenantKey, head: StreamHead, log: Log, devices: Devices) -> SessionCheck:
     check = SessionCheck(head.stream, devices)
-    verify_stream(store, key, head, log, commitments, check.take, erased=check.erased is not None)
+    verify_stream(store, key, head, log, e.read, check.take, erased=check.erased is not None)
     if head.sealed != check.state.sealed:
         raise Broken("the stream's seal is not what its events say", head.stream)
     return check
@@ -74,7 +69,7 @@ def verify_session_in(store: Store, tenant: UUID, session: UUID) -> Verdict:
             raise Broken("this session has no record", stream)
         devices = Devices()
         for row in events_of(store, tenant, AUDIT):
-            devices.take(row)
+            devices.take(row.position, e.decode(row.event))
         check = _session(store, key, head, log, devices)
     except StopIteration:
         raise UnknownTenant(str(tenant)) from None
@@ -93,7 +88,7 @@ def verify_audit_in(store: Store, tenant: UUID) -> Verdict:
         head = store.head(tenant, AUDIT)
         if head is None:
             raise Broken("there is no audit log", AUDIT)
-        count = verify_stream(store, key, head, log, commitments, lambda _: None)
+        count = verify_stream(store, key, head, log, e.read, lambda *_: None)
     except Broken as broken:
         return Verdict(ok=False, proved=(), broken=f"{broken}{_when(store, tenant, broken)}")
     except store.failures + _NONSENSE as error:
@@ -168,7 +163,7 @@ def _tenant(store: Store, key: TenantKey, proved: list[str], doubted: list[str])
     proved.append(f"{key.origin}: {log.checkpoints} checkpoints, signed by the tenant's key, over {log.size} leaves.")
     devices = Devices()
     if AUDIT in heads:
-        count = verify_stream(store, key, heads.pop(AUDIT), log, commitments, devices.take)
+        count = verify_stream(store, key, heads.pop(AUDIT), log, e.read, lambda row, event: devices.take(row.position, event))
         proved.append(f"{key.origin}: the audit log holds, {count} events, {len(devices.keys)} devices enrolled.")
         doubted.extend(_doubts(store, key, devices))
     for head in heads.values():

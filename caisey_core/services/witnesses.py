@@ -40,10 +40,9 @@ class Witnesses:
         self._known: dict[UUID, dict[UUID, Witness]] = {}
         self._unsaved: set[tuple[UUID, UUID]] = set()
 
-    async def load(self) -> None:
+    async def load(self, tenant: UUID) -> None:
         """Remember who saw what."""
-        for tenant in await self._house.catalogue.tenants.all():
-            self._known[tenant.id] = {row.id: row for row in await self._house.catalogue.witnesses.list(tenant.id)}
+        self._known[tenant] = {row.id: row for row in await self._house.catalogue.witnesses.list(tenant)}
 
     async def prepare(self) -> None:
         """Read the logs before the devices come back."""
@@ -220,7 +219,9 @@ class Witnesses:
 
 def refusing(house: House, member: Member) -> int:
     """Return how many devices refuse this server's record, for the banner of those who must act."""
-    return len(house.witnesses.refusing(member.tenant)) if member.role is Role.ADMIN else 0
+    if member.role is not Role.ADMIN:
+        return 0
+    return sum(member.serves(device.client) for device, _ in house.witnesses.refusing(member.tenant))
 
 
 async def session_ended(house: House, tenant: UUID, device: UUID) -> None:

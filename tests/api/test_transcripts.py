@@ -93,7 +93,7 @@ def test_from_review_to_link(acme: Company, session: str) -> None:
         "Opened the bundle of a share from 127.0.0.1",
         "Opened a share from 127.0.0.1",
     ]
-    (share,) = [one for one in acme.people["dispatcher"].get("/shares")["shares"] if one["id"] == made["share"]]
+    (share,) = [one for one in acme.people["dispatcher"].get("/shares")["items"] if one["id"] == made["share"]]
     assert (share["openings"], share["state"]) == (3, "open")
 
 
@@ -215,19 +215,25 @@ def test_decisions_that_cannot_be(acme: Company, session: str) -> None:
     review = begin(acme, session)
     line = review.line("mysql")
     bad = [
-        {"999999": {}},
-        {"0.77": {}},
-        {"x": {}},
-        {line["id"]: {"spans": [[0, 5000]]}},
-        {line["id"]: {"spans": [[5, 5]]}},
-        {line["id"]: {"text": "two\nlines"}},
-        {line["id"]: {"text": "x" * 4001}},
-        {line["id"]: {"spans": [[16, 16 + len(SECRET)]], "text": f"still {line['text'][16 : 16 + len(SECRET)]}"}},
-        {review.event("asked for a session")["id"]: {"text": "no"}},
+        ({"999999": {}}, "not in this transcript"),
+        ({"0.77": {}}, "not in this transcript"),
+        ({"x": {}}, "not in this transcript"),
+        ({line["id"]: {"spans": [[0, 5000]]}}, "not where it should be"),
+        ({line["id"]: {"spans": [[5, 5]]}}, "not where it should be"),
+        ({line["id"]: {"text": "two\nlines"}}, "has a line break"),
+        ({line["id"]: {"text": "x" * 4001}}, "longer than 4000 characters"),
+        (
+            {line["id"]: {"spans": [[16, 16 + len(SECRET)]], "text": f"still {line['text'][16 : 16 + len(SECRET)]}"}},
+            "still has what you withheld",
+        ),
+        ({review.event("asked for a session")["id"]: {"text": "no"}}, "only as a whole"),
     ]
-    for cuts in bad:
+    for cuts, words in bad:
         review.cuts = cuts
-        review.save(status=(422,))
+        refused = review.save(status=(422,))
+        assert words in refused["detail"]
+        assert refused["field"] == "cuts"
+    assert review.page()["standing"]["version"] == 0, "nothing of it was saved"
 
 
 def test_what_ended_and_what_never_was(companies: Companies, acme: Company, session: str) -> None:
@@ -306,8 +312,8 @@ def test_who_may_share(companies: Companies, acme: Company, session: str) -> Non
         assert companies.bolt.people["dispatcher"].call("GET", path).status_code == 404
     companies.bolt.people["dispatcher"].post(f"/shares/{share}/revoke", status=(404,))
     companies.bolt.people["dispatcher"].post(f"/sessions/{session}/transcripts", status=(404,))
-    assert share in [one["id"] for one in acme.people["auditor"].get("/shares")["shares"]]
-    assert share not in [one["id"] for one in companies.bolt.people["dispatcher"].get("/shares")["shares"]]
+    assert share in [one["id"] for one in acme.people["auditor"].get("/shares")["items"]]
+    assert share not in [one["id"] for one in companies.bolt.people["dispatcher"].get("/shares")["items"]]
 
 
 def test_published_is_frozen(acme: Company, session: str) -> None:

@@ -15,9 +15,9 @@ from urllib.parse import urlsplit
 from uuid import UUID, uuid4
 
 import msgspec
-from devices import FACTS
 from doors import Browser, Server, caisey
 from figures import Row
+from raw_device import FACTS
 
 DEVICES, CLIENTS, ROUNDS, EACH = 10_000, 40, 5, 20
 MESHCENTRAL = 121.0  # ms, its list of 10,000; 3.5 MB

@@ -15,6 +15,7 @@ import httpx2
 import msgspec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from doors import Caisey, until
+from raw_device import FACTS
 from sockets import Socket
 
 from caisey_agent.enrol import enrol
@@ -22,22 +23,6 @@ from caisey_agent.home import Config, Home
 from caisey_agent.protocol import consent
 from caisey_agent.protocol import frames as f
 from caisey_agent.protocol.enrolment import Enrol, Enrolled, enrolment_bytes
-
-FACTS = f.Facts(
-    host_name="PC-0001",
-    system="Debian GNU/Linux 12 (bookworm)",
-    platform="linux",
-    architecture="x86_64",
-    user="reception",
-    uptime_seconds=86400.0,
-    disk_total_bytes=512 << 30,
-    disk_free_bytes=200 << 30,
-    memory_total_bytes=16 << 30,
-    memory_available_bytes=8 << 30,
-    pending_reboot=False,
-    addresses=("192.168.1.20",),
-    scopes=("look", "run", "files"),
-)
 
 
 def installer(caisey: Caisey) -> str:

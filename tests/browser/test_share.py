@@ -247,7 +247,9 @@ def test_looks(caisey: Caisey, person: Person, session: str, look: str) -> None:
     withhold_marks(dana)
     link = publish(dana, Passcode="correct horse battery")
     good(dana, "link", look)
-    dana.goto(f"{caisey.url}/t/brightwater-it/shares")
+    shares = dana.goto(f"{caisey.url}/t/brightwater-it/shares")
+    assert shares is not None
+    assert shares.ok
     good(dana, "shares", look)
     stranger = person(link, **options)
     good(stranger, "passcode", look)
@@ -255,7 +257,9 @@ def test_looks(caisey: Caisey, person: Person, session: str, look: str) -> None:
     stranger.keyboard.press("Enter")
     stranger.get_by_text("The proof", exact=True).click()
     good(stranger, "share", look)
-    stranger.goto(f"{caisey.url}/share/cai_nothing")
+    gone = stranger.goto(f"{caisey.url}/share/cai_nothing")
+    assert gone is not None
+    assert gone.status == 404
     good(stranger, "gone", look)
 
 

@@ -55,20 +55,31 @@ def test_settings() -> None:
         assert meaning, name
 
 
-def subcommands(program: str) -> set[str]:
-    """Return a program's commands, as its help lists them."""
-    return set(re.findall(r"^    ([\w-]+)(?: |$)", PROGRAMS[program]("--help").stdout, re.M))
+def subcommands(program: str, *command: str) -> set[str]:
+    """Return a program's commands, as its help lists them; those of a command that has some are named with it."""
+    told = PROGRAMS[program](*command, "--help").stdout
+    found = re.findall(r"^    ([\w-]+)(?: |$)", told, re.M)
+    if command:
+        alone = {""} if options_in(told) else set()  # it does something without any of them
+        return alone | set(found) if found else set()
+    named = {one: subcommands(program, one) for one in found}
+    return {f"{one} {act}" if act else one for one, acts in named.items() for act in acts or {""}}
+
+
+def options_in(told: str) -> set[str]:
+    """Return the options that a help names."""
+    return set(re.findall(r"--[a-z-]+", told.partition("options:")[2])) - {"--help"}
 
 
 @pytest.mark.parametrize("program", PROGRAMS)
 def test_commands_and_options(program: str) -> None:
     """Each command has its heading, and under it each of its options and no other; choices are named."""
     found = subcommands(program)
-    assert found == set(re.findall(rf"^### {program} ([\w-]+)$", OPERATE, re.M))
+    assert found == set(re.findall(rf"^### {program} ([\w -]+)$", OPERATE, re.M))
     assert "--version" in OPERATE
     for command in found:
-        told = PROGRAMS[program](command, "--help").stdout
-        options = set(re.findall(r"--[a-z-]+", told.partition("options:")[2])) - {"--help"}
+        told = PROGRAMS[program](*command.split(), "--help").stdout
+        options = options_in(told)
         said = section(OPERATE, f"{program} {command}")
         table = {row[0].strip("`"): row for row in rows(said)}
         named = set(table) or set(re.findall(r"`(--[a-z-]+)`", said))

@@ -12,6 +12,7 @@ from caisey_core.domain import events as e
 
 TAGS = [
     "api-token-created",
+    "api-token-revoked",
     "assignment-closed",
     "assignment-moved",
     "audit-exported",
@@ -40,6 +41,7 @@ TAGS = [
     "keys-rotated",
     "member-created",
     "member-deactivated",
+    "member-linked",
     "member-reactivated",
     "not-run",
     "nudged",

@@ -12,7 +12,9 @@ from caisey_core.record.merkle import (
     inclusion_proof,
     inclusion_proofs,
     leaf_hash,
+    levels_of,
     node_hash,
+    root_at,
     root_of,
     verify_consistency,
     verify_inclusion,
@@ -45,6 +47,9 @@ def test_published_roots() -> None:
     for leaf, root in zip(LEAVES, ROOTS, strict=True):
         frontier.append(leaf_hash(leaf))
         assert frontier.root.hex() == root
+    for known in range(len(LEAVES) + 1):
+        levels = levels_of(b"".join(map(leaf_hash, LEAVES[:known])))
+        assert [root_at(levels, size).hex() for size in range(known + 1)] == [EMPTY.hex(), *ROOTS[:known]]
 
 
 @given(sizes)

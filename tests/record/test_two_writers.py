@@ -34,7 +34,7 @@ def events_of_valid(store: Store, key: TenantKey) -> dict[str, list[bytes]]:
         log = verify_log(store, key)
         for head in store.heads(key.tenant):
             events = found[head.stream] = []
-            verify_stream(store, key, head, log, lambda _: (), lambda row, events=events: events.append(row.event))
+            verify_stream(store, key, head, log, lambda data: (data, ()), lambda _, data, events=events: events.append(data))
     assert found.keys() == log.claims.keys()
     return found
 

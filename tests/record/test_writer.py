@@ -98,7 +98,7 @@ async def test_what_is_checked_is_one_moments_record(place: Place) -> None:
             log = verify_log(store, key)
             await record.append(TENANT, "audit", [Entry(b"four")]).durable
             (head,) = store.heads(TENANT)
-            assert verify_stream(store, key, head, log, lambda _: (), lambda _: None) == 2
+            assert verify_stream(store, key, head, log, lambda data: (data, ()), lambda *_: None) == 2
         assert store.heads(TENANT)[0].size == 4
         store.close()
 

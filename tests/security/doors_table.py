@@ -19,13 +19,17 @@ LONG: Final = "x" * 501
 
 @dataclass(frozen=True)
 class Door:
-    """`body` is understood, and refused or harmless once the right to do it was found; `real` would be done."""
+    """`body` is understood, and refused or harmless once the right to do it was found; `real` would be done.
+
+    `whole`: it concerns the whole company, so who serves some of its clients only may not, whatever their role.
+    """
 
     may: frozenset[str]
     body: dict[str, Any] | None = None
     real: dict[str, Any] | None = None
     query: dict[str, str] = field(default_factory=dict)
     kind: Literal["form", "json", "stream", "once", "file"] = "form"
+    whole: bool = False
     absent: int = 404  # what is said of a last id that is not there
 
     @property
@@ -72,51 +76,62 @@ _WORKING: Final = {  # the same doors for pages and programs
     "POST shares/{share:uuid}/revoke": Door(SHARE, {}),
     "POST sessions/{session:uuid}/transcripts": Door(SHARE, {}),
     "POST sessions/{session:uuid}/take-over": Door(OWNER, {}, kind="once"),  # tests/api/test_transcripts.py
-    "GET plugins": Door(AUDIT),
-    "GET plugins/{plugin:str}": Door(AUDIT),
+    "GET plugins": Door(AUDIT, whole=True),
+    "GET plugins/{plugin:str}": Door(AUDIT, whole=True),
     "GET retention": Door(ADMIN),
-    "POST retention": Door(ADMIN, {"days": -1}),
+    "POST retention": Door(ADMIN, {"days": -1}, whole=True),
+    "POST assignments/{assignment:uuid}/close": Door(HAND_OVER, {"reason": ""}),
+    "GET transcripts/{transcript:uuid}/preview": Door(SHARE),
+    "GET clients": Door(ALL),
+    "POST clients": Door(ADMIN, {"name": ""}, whole=True),
+    "POST clients/{client:uuid}/rename": Door(ADMIN, {"name": ""}, {"name": "Another name"}),
+    "GET members": Door(ALL),
+    "POST members": Door(ADMIN, {"name": "X", "email": "none", "role": "admin"}, whole=True),
+    "POST members/{identity:uuid}/link": Door(ADMIN, {}),
+    "GET members/{identity:uuid}": Door(ADMIN),
+    "POST members/{identity:uuid}/deactivate": Door(ADMIN, {}, kind="once"),  # tests/api/test_members.py
+    "POST members/{identity:uuid}/reactivate": Door(ADMIN, {}),
+    "GET audit": Door(AUDIT, whole=True),
+    "GET audit/proof": Door(AUDIT, whole=True),
+    "GET audit/export": Door(AUDIT, query={"form": "csv"}, whole=True),
+    "GET keys": Door(ALL),
+    "GET notices": Door(ALL),
+    "POST notices/read": Door(ALL, {}),
+    "GET find": Door(ALL, query={"q": "desk"}),
+    "GET events": Door(ALL, kind="stream"),
+    "GET tokens": Door(ALL),
+    "POST tokens/{token:uuid}/revoke": Door(ADMIN, {}, whole=True),  # one's own: tests/api/test_tokens.py
 }
 _PAGES: Final = {
     **_WORKING,
     "GET ": Door(ALL),
+    "POST members/{identity:uuid}": Door(ADMIN, {"role": "king"}),
+    "POST tokens": Door(ALL, {"label": ""}),
+    "POST tokens/services": Door(ADMIN, {"label": ""}, whole=True),
     "POST sign-out": Door(ALL, {}, kind="once"),
-    "POST assignments/{assignment:uuid}/close": Door(HAND_OVER, {"reason": ""}),
     "GET sessions/{session:uuid}/review": Door(ALL),
     "GET sessions/{session:uuid}/review/entries": Door(ALL),
     "GET sessions/{session:uuid}/review/events/{position:int}": Door(ALL),
     "GET sessions/{session:uuid}/review/verdict": Door(ALL),
     "POST sessions/{session:uuid}/review/check": Door(ALL, {}),
-    "GET transcripts/{transcript:uuid}/preview": Door(SHARE),
-    "GET clients": Door(ALL),
-    "POST clients": Door(ADMIN, {"name": ""}),
-    "POST clients/{client:uuid}/rename": Door(ADMIN, {"name": ""}, {"name": "Another name"}),
     "GET enrolment": Door(ADMIN),
-    "POST enrolment": Door(ADMIN, {"uses": "0"}),
+    "POST enrolment": Door(ADMIN, {"uses": "0"}, whole=True),
     "POST enrolment/{installer:uuid}/rotate": Door(ADMIN, {}),
     "POST enrolment/{installer:uuid}/revoke": Door(ADMIN, {}),
-    "GET members": Door(ALL),
-    "POST members": Door(ADMIN, {"name": "X", "email": "none", "role": "admin"}),
-    "POST members/{identity:uuid}/link": Door(ADMIN, {}),
-    "POST plugins/{plugin:str}": Door(ADMIN, {"_act": "save", "_version": "-1"}),
-    "GET audit": Door(AUDIT),
-    "GET audit/proof": Door(AUDIT),
-    "GET audit/export": Door(AUDIT, query={"form": "csv"}),
-    "GET keys": Door(ALL),
+    "POST plugins/{plugin:str}": Door(ADMIN, {"_act": "save", "_version": "-1"}, whole=True),
     "GET account": Door(ALL),
     "POST account/password": Door(ALL, {"password": "one", "again": "two"}),
     "POST account/factors/new": Door(ALL, {"kind": "authenticator", "current": "wrong"}),
     "POST account/factors": Door(ALL, {"kind": "authenticator", "state": "none", "answer": "1"}),
     "POST account/factors/remove": Door(ALL, {"factor": "none", "current": "wrong"}),
     "POST account/recovery-codes": Door(ALL, {"current": "wrong"}),
-    "GET notices": Door(ALL),
-    "POST notices/read": Door(ALL, {}),
-    "GET find": Door(ALL, query={"q": "desk"}),
-    "GET events": Door(ALL, kind="stream"),
 }
 _API: Final = {
     **_WORKING,
+    "POST members/{identity:uuid}": Door(ADMIN, {"role": "technician", "clients": [NOWHERE]}),
+    "GET me": Door(ALL),
     "GET devices": Door(ALL),
+    "GET sessions/ended": Door(ALL),
     "GET sessions/{session:uuid}/card": Door(ALL),
     "GET sessions/{session:uuid}/entries": Door(ALL),
     "GET sessions/{session:uuid}/entries/{position:int}": Door(ALL),
@@ -124,13 +139,13 @@ _API: Final = {
     "GET sessions/{session:uuid}/proof": Door(ALL),
     "POST sessions/{session:uuid}/commands": Door(OWNER, {"line": " "}),
     "POST sessions/{session:uuid}/interrupt": Door(OWNER, {"command": NOWHERE}),
-    "POST plugins/{plugin:str}/settings": Door(ADMIN, {"settings": {}, "version": -1}),
-    "POST plugins/{plugin:str}/test": Door(ADMIN, {}),
-    "POST plugins/{plugin:str}/enable": Door(ADMIN, {}),
-    "POST plugins/{plugin:str}/disable": Door(ADMIN, {}),
-    "POST plugins/{plugin:str}/default": Door(ADMIN, {"kind": "none"}),
+    "POST plugins/{plugin:str}/settings": Door(ADMIN, {"settings": {}, "version": -1}, whole=True),
+    "POST plugins/{plugin:str}/test": Door(ADMIN, {}, whole=True),
+    "POST plugins/{plugin:str}/enable": Door(ADMIN, {}, whole=True),
+    "POST plugins/{plugin:str}/disable": Door(ADMIN, {}, whole=True),
+    "POST plugins/{plugin:str}/default": Door(ADMIN, {"kind": "none"}, whole=True),
     "GET installers": Door(ADMIN),
-    "POST installers": Door(ADMIN, {"uses": 0}),
+    "POST installers": Door(ADMIN, {"uses": 0}, whole=True),
     "POST installers/{installer:uuid}/rotate": Door(ADMIN, {}),
     "POST installers/{installer:uuid}/revoke": Door(ADMIN, {}),
 }
@@ -150,6 +165,7 @@ API: Final = _under("/api/v1/t/{tenant:str}", _API)
 OPEN: Final = frozenset(
     {
         "GET /",
+        "GET /company",
         "GET /static/{version:str}/{path:path}",
         "GET /sign-in/{token:str}",
         "POST /sign-in/{token:str}",
@@ -166,6 +182,7 @@ OPEN: Final = frozenset(
         "GET /share/{token:str}/events",
         "POST /agent/enrol",
         "GET /api/v1",
+        "GET /api/v1/docs",
         "GET /api/v1/openapi.json",
         "GET /api/v1/{path:str}",
     }

@@ -11,9 +11,9 @@ import httpx2
 import pytest
 from companies import Companies, Company, two_companies
 from doors import TLS, Browser, caisey
+from stage import FILE, POSITION, Stage, set_stage
 
 from .doors_table import API, PAGES, Door
-from .stage import FILE, POSITION, Stage, set_stage
 from .test_every_door import _addressed
 
 POSTS = {route: door for route, door in PAGES.items() if route.startswith("POST")}
@@ -103,7 +103,7 @@ def test_cookies_over_plain_http(acme: Stage) -> None:
     assert {"samesite=lax", "path=/"} <= _set_cookies(shown)["caisey-csrf"]
     token = made.csrf()
     answer = made.client.post(str(shown.url), data={"_csrf_token": token}, follow_redirects=False)
-    attributes = _set_cookies(answer)["caisey"]
+    attributes = _set_cookies(answer)["caisey.acme-msp"]
     assert {"httponly", "samesite=lax", "path=/"} <= attributes
     assert not any(part.startswith("domain") for part in attributes)
 
@@ -130,14 +130,14 @@ def test_cookies_over_tls(secure: Companies) -> None:
         token = shown.cookies["__Host-caisey-csrf"]
         signed = client.post(link, data={"_csrf_token": token}, headers={"cookie": f"__Host-caisey-csrf={token}"})
         assert signed.status_code == 303
-        cookie = _set_cookies(signed)["__Host-caisey"]
+        cookie = _set_cookies(signed)["__Host-caisey.acme-msp"]
         assert {"secure", "httponly", "path=/", "samesite=lax"} <= cookie
         assert not any(part.startswith("domain") for part in cookie | form)
-        value = signed.cookies["__Host-caisey"]
+        value = signed.cookies["__Host-caisey.acme-msp"]
         client.cookies.clear()
-        inside = client.get("/t/acme-msp/account", headers={"cookie": f"__Host-caisey={value}"})
+        inside = client.get("/t/acme-msp/account", headers={"cookie": f"__Host-caisey.acme-msp={value}"})
         assert inside.status_code == 200
-        assert client.get("/t/acme-msp/account", headers={"cookie": f"caisey={value}"}).status_code == 303
+        assert client.get("/t/acme-msp/account", headers={"cookie": f"caisey.acme-msp={value}"}).status_code == 303
 
 
 def test_links_name_the_configured_host_whatever_the_request_says(secure: Companies) -> None:
@@ -156,22 +156,24 @@ def test_links_name_the_configured_host_whatever_the_request_says(secure: Compan
 def test_signing_in_takes_a_new_session_and_ends_the_old_one(companies: Companies, acme: Stage) -> None:
     """A cookie that an attacker planted, or knew before, opens nothing afterwards."""
     made = _new_browser(companies)
-    made.client.cookies.set("caisey", "planted")
+    made.client.cookies.set("caisey.acme-msp", "planted")
     link = _link(acme.company, "mia")
     made.get(link)
     made.post(link)
-    (first,) = [cookie.value for cookie in made.client.cookies.jar if cookie.name == "caisey" and cookie.value != "planted"]
+    (first,) = [
+        cookie.value for cookie in made.client.cookies.jar if cookie.name == "caisey.acme-msp" and cookie.value != "planted"
+    ]
     made.client.cookies.clear()
-    made.client.cookies.set("caisey", str(first))
+    made.client.cookies.set("caisey.acme-msp", str(first))
     link = _link(acme.company, "mia")
     made.get(link)
     answer = made.client.post(link, data={"_csrf_token": made.csrf()}, follow_redirects=False)
-    second = answer.cookies["caisey"]
+    second = answer.cookies["caisey.acme-msp"]
     assert second != first
     for value, status in (("planted", 303), (str(first), 303), (second, 200)):
         shown = httpx2.get(
             companies.url + "/t/acme-msp/account",
-            headers={"cookie": f"caisey={value}", "accept": "text/html"},
+            headers={"cookie": f"caisey.acme-msp={value}", "accept": "text/html"},
             verify=TLS,
         )
         assert shown.status_code == status, value
@@ -183,11 +185,11 @@ def test_signing_out(companies: Companies, acme: Stage) -> None:
     link = _link(acme.company, "auditor")
     made.get(link)
     made.post(link)
-    value = made.client.cookies["caisey"]
+    value = made.client.cookies["caisey.acme-msp"]
     answer = made.client.post("/t/acme-msp/sign-out", data={"_csrf_token": made.csrf()}, follow_redirects=False)
     assert answer.status_code == 303
-    assert "max-age=0" in _set_cookies(answer)["caisey"]
-    cookie = {"cookie": f"caisey={value}", "accept": "text/html"}
+    assert "max-age=0" in _set_cookies(answer)["caisey.acme-msp"]
+    cookie = {"cookie": f"caisey.acme-msp={value}", "accept": "text/html"}
     assert httpx2.get(companies.url + "/t/acme-msp/queue", headers=cookie, verify=TLS).status_code == 303
 
 
@@ -217,8 +219,8 @@ def test_a_link_lets_one_in(companies: Companies, acme: Stage) -> None:
         "/\\evil.example",
         "/t/acme-msp@evil.example/",
         "/t/acme-msp/../../../..//evil.example",
-        "/t/acme-msp/\r\nset-cookie: caisey=planted",
-        "/t/acme-msp/%0d%0aset-cookie:caisey=planted",
+        "/t/acme-msp/\r\nset-cookie: caisey.acme-msp=planted",
+        "/t/acme-msp/%0d%0aset-cookie:caisey.acme-msp=planted",
         "/t/bolt-msp/",
         "javascript:alert(1)//t/acme-msp/",
         "\t//evil.example",

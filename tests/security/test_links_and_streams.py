@@ -10,12 +10,11 @@ from uuid import UUID, uuid4
 import pytest
 from companies import NARROW, Companies, Company
 from doors import until
+from stage import FILE, Stage, set_stage, unknown
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import connect
 
 from caisey_agent.protocol import frames as f
-
-from .stage import FILE, Stage, set_stage, unknown
 
 
 @pytest.fixture(scope="module")
@@ -56,7 +55,7 @@ def _refused(companies: Companies, slug: str, session: str, **headers: str) -> t
 
 
 def _cookie(company: Company, who: str) -> str:
-    return f"caisey={company.browser(who).client.cookies['caisey']}"
+    return f"caisey.{company.slug}={company.browser(who).client.cookies[f'caisey.{company.slug}']}"
 
 
 def test_the_live_view_of_another_company(companies: Companies, acme: Stage, bolt: Stage) -> None:

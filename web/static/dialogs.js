@@ -15,11 +15,21 @@ async function send(action, body) {
   }
 }
 
-function refuse(form, { detail = "Something went wrong.", what_to_do = "", field = "", request_id = "" }) {
+export function signInAgain() {
+  const link = document.createElement("a");
+  const base = document.querySelector("meta[name=base]").content;
+  link.href = `${base}/sign-in?to=${encodeURIComponent(`${base}/account`)}`;
+  link.target = "_blank";
+  link.textContent = "Sign in again in a new tab";
+  return link;
+}
+
+function refuse(form, { detail = "Something went wrong.", what_to_do = "", field = "", request_id = "", sign_in_again = false }) {
   const place = form.querySelector(".refusal");
   const reason = document.createElement("b");
   reason.textContent = detail;
   place.replaceChildren(reason, request_id && detail.startsWith("Something") ? `${what_to_do} Request ${request_id}.` : what_to_do);
+  if (sign_in_again) place.append(" ", signInAgain());
   place.hidden = false;
   const input = field && form.querySelector(`[name="${CSS.escape(field)}"]`);
   if (input) {

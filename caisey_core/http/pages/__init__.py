@@ -3,15 +3,18 @@
 from caisey_core.http.pages import (
     account,
     administration,
+    api_docs,
     assignments,
     devices,
     events,
+    members,
     notices,
     plugins,
     records,
     sessions,
     share,
     sign_in,
+    tokens,
     transcripts,
     verify,
 )
@@ -21,11 +24,13 @@ handlers = [
     *assignments.handlers,
     *sessions.handlers,
     *administration.handlers,
+    *members.handlers,
     *account.handlers,
+    *tokens.handlers,
     *notices.handlers,
     *plugins.handlers,
     *records.handlers,
     *transcripts.handlers,
     *events.handlers,
 ]
-public_handlers = [*sign_in.handlers, *verify.handlers, *share.handlers]
+public_handlers = [*api_docs.handlers, *sign_in.handlers, *verify.handlers, *share.handlers]

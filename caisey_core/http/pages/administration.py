@@ -1,4 +1,4 @@
-"""What an admin keeps in order: clients, installers, members, audit log, keys."""
+"""What an admin keeps in order: clients, installers, audit log, keys."""
 
 from typing import Any, Final
 from uuid import UUID
@@ -16,7 +16,7 @@ from caisey_core.http.forms import form, query
 from caisey_core.http.pages.answers import Done, Step, answer, given, unless
 from caisey_core.http.problems import RefusedError
 from caisey_core.http.rendering import AnyRequest, html, page, render
-from caisey_core.services import audit, audit_export, clients, erasure, installers, members
+from caisey_core.services import audit, audit_export, clients, erasure, installers
 from caisey_core.services.house import House
 from caisey_core.services.views import AuditFilter, NewInstaller
 
@@ -43,21 +43,13 @@ class InstallerForm(Struct, frozen=True, kw_only=True):
     uses: str = ""
 
 
-class Person(Struct, frozen=True, kw_only=True):
-    """What was typed for a new member."""
-
-    name: str = ""
-    email: str = ""
-    role: str = "technician"
-
-
 DAY = InstallerForm(expires_hours="24")
 
 
 async def _clients(
     house: House, request: AnyRequest, member: Member, typed: ClientName, refused: Refused | None = None
 ) -> Response[bytes]:
-    view = await clients.page(house, member)
+    view = given(await clients.page(house, member))
     return await page(
         house,
         request,
@@ -93,7 +85,7 @@ async def rename_client(
 ) -> Response[Any]:
     """Rename a client."""
     typed = await form(request, ClientName)
-    before = next((view.name for view in await clients.page(house, member) if view.id == client), "")
+    before = next((view.name for view in given(await clients.page(house, member)) if view.id == client), "")
     view = given(await clients.rename(house, member, client, typed.name))
     address = f"/t/{member.tenant_slug}/clients"
     undo = (Step(action=request.url.path, fields={"name": before}),)
@@ -167,48 +159,6 @@ async def revoke_installer(
     return answer(request, Done(said="The installer is revoked: nothing can enrol with it any more.", go=address), address)
 
 
-async def _members(
-    house: House, request: AnyRequest, member: Member, typed: Person, refused: Refused | None = None, link: str = ""
-) -> Response[bytes]:
-    view = given(await members.page(house, member))
-    return await page(
-        house,
-        request,
-        member,
-        "admin/members.html",
-        nav="members",
-        status=refused.status if refused else 200,
-        view=view,
-        typed=typed,
-        refused=refused,
-        link=link,
-    )
-
-
-@get("/members")
-async def list_members(request: AnyRequest, house: NamedDependency[House], member: NamedDependency[Member]) -> Response[bytes]:
-    """Show the members."""
-    return await _members(house, request, member, Person())
-
-
-@post("/members", status_code=200)
-async def create_member(request: AnyRequest, house: NamedDependency[House], member: NamedDependency[Member]) -> Response[bytes]:
-    """Add a member; the link for the first sign-in is in this answer only."""
-    typed = await form(request, Person)
-    outcome = await members.create(house, member, typed.name, typed.email, typed.role)
-    if isinstance(outcome, Refused):
-        return await _members(house, request, member, typed, outcome)
-    return await _members(house, request, member, Person(), link=outcome.link)
-
-
-@post("/members/{identity:uuid}/link", status_code=200)
-async def new_link(
-    request: AnyRequest, house: NamedDependency[House], member: NamedDependency[Member], identity: FromPath[UUID]
-) -> Response[bytes]:
-    """Make another sign-in link; it is in this answer only."""
-    return await _members(house, request, member, Person(), link=given(await members.new_link(house, member, identity)))
-
-
 @get("/audit")
 async def audit_log(
     request: AnyRequest, house: NamedDependency[House], member: NamedDependency[Member], before: FromQuery[int | None] = None
@@ -280,9 +230,6 @@ handlers = [
     create_installer,
     rotate_installer,
     revoke_installer,
-    list_members,
-    create_member,
-    new_link,
     audit_log,
     audit_proof,
     audit_file,

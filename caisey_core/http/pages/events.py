@@ -59,7 +59,7 @@ class Listener:
                     batch = await subscription.next(RECHECK_SECONDS)
                 except StopAsyncIteration:
                     break
-                if time.monotonic() - checked >= RECHECK_SECONDS:
+                if time.monotonic() - checked >= RECHECK_SECONDS or any(news.subject == "rights" for news in batch):
                     checked = time.monotonic()
                     if not await still(self.house, self.request, self.member):
                         return

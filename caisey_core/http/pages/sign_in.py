@@ -10,10 +10,11 @@ from litestar.response import Redirect
 from litestar.status_codes import HTTP_303_SEE_OTHER
 
 from caisey_core.domain.refused import Refused
+from caisey_core.domain.roles import Member
 from caisey_core.http.pages.answers import given
 from caisey_core.http.rendering import AnyRequest, html, render
 from caisey_core.http.sign_in import welcome
-from caisey_core.http.who import address_of, attempt_cookie, attempt_cookie_name, browser_of
+from caisey_core.http.who import address_of, attempt_cookie, attempt_cookie_name, browser_of, signed_in
 from caisey_core.services import redirects, sign_in
 from caisey_core.services.house import House
 from caisey_core.services.views import SignedIn, SignInPage
@@ -28,12 +29,27 @@ def _shown(
     return html(request, text, refused.status if refused else 200, headers)
 
 
+def _again(view: SignInPage, member: Member) -> SignInPage:
+    """Fill in who signs in again, where a way asks for an address."""
+    ways = []
+    for way in view.ways:
+        form = way.form
+        if form is not None:
+            replace = msgspec.structs.replace
+            fields = (replace(one, value=member.email) if one.kind == "email" and not one.value else one for one in form.fields)
+            form = replace(form, fields=tuple(fields))
+        ways.append(msgspec.structs.replace(way, form=form))
+    return msgspec.structs.replace(view, ways=tuple(ways), again=member.name)
+
+
 @get("/t/{tenant:str}/sign-in", include_in_schema=False)
 async def show(
     request: AnyRequest, tenant: FromPath[str], house: NamedDependency[House], to: FromQuery[str] = ""
 ) -> Response[bytes]:
-    """Show a tenant's ways to sign in. `to` is the page that the person wanted."""
-    return _shown(request, given(await sign_in.begin(house, tenant, address_of(request))), to)
+    """Show a tenant's ways to sign in. `to` is the page that the person wanted; who is signed in finds their address filled in."""
+    view = given(await sign_in.begin(house, tenant, address_of(request)))
+    member = await signed_in(house, request)
+    return _shown(request, view if member is None else _again(view, member), to)
 
 
 @post("/t/{tenant:str}/sign-in", status_code=200, include_in_schema=False)
@@ -73,6 +89,7 @@ async def leave(
     fresh: FromQuery[bool] = False,
 ) -> Response[Any]:
     """Send the browser to a provider. With `fresh` the person has to prove there who they are, whoever is signed in there."""
+    fresh = fresh or await signed_in(house, request) is not None  # who is signed in here comes to prove it again
     before = request.cookies.get(attempt_cookie_name(house.config), "")
     away = await redirects.start(house, tenant, plugin, to, address_of(request), before, fresh=fresh)
     if isinstance(away, Refused):
