@@ -2,6 +2,7 @@
 
 import shutil
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -154,6 +155,20 @@ def test_two_admins_at_once(fresh: Company) -> None:
     told = change(fresh, 409, settings={**SETTINGS, "port": 27}, version=version)
     assert "changed this plugin after you opened it" in told["detail"]
     assert shown(fresh)["settings"]["port"] == 26
+
+
+def test_many_admins_in_the_same_moment(fresh: Company) -> None:
+    """Of those who saw the same, one is first; the others are told."""
+    version = shown(fresh)["version"]
+
+    def save(port: int) -> int:
+        body = {"settings": {**SETTINGS, "port": port}, "version": version}
+        return admin(fresh).call("POST", "/plugins/smtp/settings", json=body).status_code
+
+    with ThreadPoolExecutor(8) as pool:
+        said = sorted(pool.map(save, range(100, 108)))
+    assert said == [200, *[409] * 7]
+    assert shown(fresh)["version"] == version + 1
 
 
 def test_the_default_of_a_kind(fresh: Company) -> None:
