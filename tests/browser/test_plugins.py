@@ -147,6 +147,9 @@ def test_without_scripts(companies: Companies, admin: Callable[..., Page]) -> No
 
 def test_by_keyboard(companies: Companies, admin: Callable[..., Page]) -> None:
     """From the list by arrow and Enter to a plugin; in a field, Enter saves."""
+    settings = {"server": "mail.example.com", "token": "tok-browser-6"}
+    body = {"settings": settings, "version": stored(companies)["version"], "enable": True}
+    companies.acme.people["admin"].post("/plugins/smtp/settings", body)
     page = admin("plugins")
     for _ in range(page.locator("[data-item]").count()):
         page.keyboard.press("ArrowDown")

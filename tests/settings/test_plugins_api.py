@@ -194,7 +194,7 @@ def test_plugins_that_cannot_be_used(fresh: Company) -> None:
     """A broken one says why and cannot be enabled; one that needs settings wants them first; one that is not there is not there."""
     broken = shown(fresh, "broken")
     assert (broken["plugin"]["state"], "its library is missing" in broken["plugin"]["detail"]) == ("broken", True)
-    assert "Traceback" in broken["trouble"]
+    assert "Traceback" not in str(broken), "the server's own files are the operator's affair"
     admin(fresh).post("/plugins/broken/enable", status=(409,))
     admin(fresh).post("/plugins/nothing/enable", status=(404,))
     assert admin(fresh).call("GET", "/plugins/nothing").status_code == 404
