@@ -30,8 +30,11 @@ BACK_CHANNEL: Final = "backchannel-logout"
 REMEMBERED_SECONDS: Final = 2 * 3600  # a logout token's id, against a second use
 LARGEST_LOGOUT: Final = 64 * 1024  # bytes
 EVERY_CLIENT: Final = "*"
-NOT_IN_A_GROUP: Final = NotIdentified(reason="Your account is in no group that may sign in here.")
-NOT_THIS_DOMAIN: Final = NotIdentified(reason="Your account has no verified address of a domain that may sign in here.")
+ASK: Final = "Ask an admin of your company."
+NOT_IN_A_GROUP: Final = NotIdentified(reason="Your account is in no group that may sign in here.", what_to_do=ASK)
+NOT_THIS_DOMAIN: Final = NotIdentified(
+    reason="Your account has no verified address of a domain that may sign in here.", what_to_do=ASK
+)
 
 
 class CompanySignIn(Identity):
@@ -86,7 +89,7 @@ class CompanySignIn(Identity):
     def _judge(self, party: RelyingParty, known: Known, claims: Claims) -> Identified | NotIdentified:
         settings = self._settings
         if trouble := presets.trouble_with(settings, claims):
-            return NotIdentified(reason=trouble)
+            return NotIdentified(reason=trouble, what_to_do=ASK)
         in_domain = presets.domain_of(settings, claims) in settings.email_domains
         if settings.email_domains and not in_domain:
             return NOT_THIS_DOMAIN
