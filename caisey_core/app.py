@@ -13,19 +13,22 @@ import msgspec
 from litestar import Litestar, Request, Response, Router
 from litestar.config.csrf import CSRFConfig
 from litestar.di import Provide
+from litestar.exceptions import MethodNotAllowedException
 from litestar.handlers import BaseRouteHandler
 from litestar.openapi.config import OpenAPIConfig
-from litestar.openapi.plugins import JsonRenderPlugin
-from litestar.types import Message, Scope
+from litestar.types import ASGIApp, Message, Scope
 
 from caisey_core import __version__
 from caisey_core.catalogue.catalogue import Catalogue
 from caisey_core.clock import Clock
 from caisey_core.config import Config
 from caisey_core.domain.roles import Member
-from caisey_core.http import agent, api, files, pages, plugins, problems, session_socket, sign_in, static, transcripts
+from caisey_core.http import agent, api, pages, plugins, problems, session_socket, sign_in, static
+from caisey_core.http.api import files, transcripts
+from caisey_core.http.api.description import Description, operation_id
+from caisey_core.http.api.door import LIMITS, Door, Quotas
 from caisey_core.http.rendering import error_page, template_config
-from caisey_core.http.who import Connection, csrf_cookie_name, member_of_api, member_of_page
+from caisey_core.http.who import Connection, csrf_cookie_name, member_of_page
 from caisey_core.plugin_host.choices import Choices
 from caisey_core.plugin_host.host import PluginHost
 from caisey_core.record.keys import MasterKey
@@ -34,11 +37,13 @@ from caisey_core.record.stores import open_store
 from caisey_core.record.writer import Record
 from caisey_core.search.indexes import open_index
 from caisey_core.services import closing, erasure, plugin_news, plugin_report, reconnect, screen, tenancy, witnesses
+from caisey_core.services.bearers import Bearers
 from caisey_core.services.house import House, Live, log
 from caisey_core.services.indexing import Indexer
 from caisey_core.services.journal import Journal
 from caisey_core.services.outlines import Outlines
 from caisey_core.services.projector import Projector
+from caisey_core.services.repeats import Repeats
 from caisey_core.services.sharing import Sharing
 from caisey_core.services.tenancy import Tenancy
 from caisey_core.services.transfers import Transfers
@@ -77,6 +82,7 @@ async def open_house(folder: Path, config: Config, clock: Clock | None = None) -
         raise
     plugins = PluginHost(catalogue.plugin_store, Choices(catalogue.plugin_choices, master))
     house = House(config, folder, clock or Clock(), catalogue, record, plugins, Live())
+    house.repeats = Repeats(catalogue, master, house.clock)
     try:
         await _begin(house)
     except BaseException:
@@ -92,6 +98,7 @@ async def _begin(house: House) -> None:
     house.indexer = Indexer(record, house.journal, open_index(house.folder, house.config.database))
     house.transfers = Transfers(house)
     house.witnesses = Witnesses(house)
+    house.bearers = Bearers(clock)
     house.outlines = Outlines(record)
     house.verdicts = Verdicts(record, clock)
     house.sharing = Sharing()
@@ -196,8 +203,10 @@ def make_app(house: House) -> Litestar:
     async def by_cookie(connection: Connection, _: BaseRouteHandler) -> None:
         connection.scope["state"]["member"] = await member_of_page(house, connection)
 
-    async def by_token(connection: Connection, _: BaseRouteHandler) -> None:
-        connection.scope["state"]["member"] = await member_of_api(house, connection)
+    quotas = Quotas(house.config)
+
+    def door(app: ASGIApp) -> Door:  # Litestar copies what a middleware is given; a function it leaves alone
+        return Door(app, house, quotas)
 
     def member(request: Request[Any, Any, Any]) -> Member:
         found: Member = request.scope["state"]["member"]
@@ -210,7 +219,8 @@ def make_app(house: House) -> Litestar:
             log.error("request failed", route=request.scope.get("path_template", ""), request_id=request_id, exc_info=error)
         if "text/html" in request.headers.get("accept", ""):
             return error_page(house, request, refused, request_id)
-        return problems.problem_response(refused, request_id)
+        allowed = (error.headers or {}).get("allow", "") if isinstance(error, MethodNotAllowedException) else ""
+        return problems.problem_response(refused, request_id, {"allow": allowed} if allowed else None)
 
     # Guards run before anything that was sent is read: a stranger is told to sign in, whatever it was
     members_only = {"member": Provide(member, sync_to_thread=False)}
@@ -231,8 +241,8 @@ def make_app(house: House) -> Litestar:
             ),
             Router(
                 "/api/v1/t/{tenant:str}",
-                route_handlers=[*api.handlers, *files.handlers, *transcripts.handlers],
-                guards=[by_token],
+                route_handlers=api.handlers,
+                middleware=[door],
                 dependencies=members_only,
                 opt={"exclude_from_csrf": True},
             ),
@@ -253,7 +263,12 @@ def make_app(house: House) -> Litestar:
             exclude_from_csrf_key="exclude_from_csrf",
         ),
         openapi_config=OpenAPIConfig(
-            title="Caisey", version=__version__, path="/api/v1", render_plugins=[JsonRenderPlugin(path="/openapi.json")]
+            title="Caisey",
+            version=__version__,
+            path="/api/v1",
+            render_plugins=[Description(api.TAGS)],
+            use_handler_docstrings=True,
+            operation_id_creator=operation_id,
         ),
         request_max_body_size=1 << 20,
     )
@@ -283,6 +298,7 @@ def headers_of(secure: bool) -> Callable[[Message, Scope], Awaitable[None]]:
             message["headers"] = [
                 *message["headers"],
                 *(header for header in always if header[0] not in names),
+                *scope["state"].get(LIMITS, ()),
                 (b"x-request-id", problems.request_id_of(scope).encode()),
             ]
 

@@ -29,6 +29,8 @@ class Config(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     largest_file_bytes: Annotated[int, Meta(ge=1, le=256 << 20)] = 64 << 20
     sign_in_hours: Annotated[int, Meta(ge=1, le=720)] = 12
     sign_in_idle_minutes: Annotated[int, Meta(ge=5, le=1440)] = 120
+    api_requests_per_minute: Annotated[int, Meta(ge=0, le=1_000_000)] = 6000  # of one token; 0: no limit
+    api_requests_per_minute_of_address: Annotated[int, Meta(ge=0, le=1_000_000)] = 12_000
     sign_in_again_minutes: Annotated[int, Meta(ge=1, le=1440)] = (
         15  # after a sign-in, before dangerous settings ask for another
     )

@@ -21,10 +21,10 @@ from caisey_core.catalogue.tenants import Tenant
 from caisey_core.config import Config, ConfigError
 from caisey_core.domain.roles import Role
 from caisey_core.server import serve
-from caisey_core.services import clients, installers, members, sign_in
+from caisey_core.services import api_tokens, clients, installers, members, sign_in
 from caisey_core.services.house import House
 from caisey_core.services.tenancy import OPERATOR
-from caisey_core.services.views import ClientView, NewInstaller
+from caisey_core.services.views import ClientView, NewApiToken, NewInstaller
 
 TENANT: Final = "Brightwater IT"
 PEOPLE: Final = (
@@ -104,14 +104,16 @@ async def _people(house: House, tenant: Tenant) -> list[Person]:
             email = f"{name.split()[0].lower()}@brightwater.example"
             rows[name] = await installation.add_member(house, tenant, name, email, role)
     await house.catalogue.sign_ins.delete_links(tenant.id)
-    await house.catalogue.sign_ins.delete_tokens(tenant.id, LABEL)
+    await house.catalogue.api_tokens.delete(tenant.id, LABEL)
     return [await _person(house, tenant, rows[name]) for name, _ in PEOPLE if name in rows]
 
 
 async def _person(house: House, tenant: Tenant, row: MemberRow) -> Person:
     member = members.member_of(tenant, row)
     link = await sign_in.new_link(house, tenant.id, OPERATOR, row.id, reusable=True)
-    return Person(row.name, row.role, link, await sign_in.new_api_token(house, member, LABEL))
+    made = await api_tokens.make(house, member, LABEL, api_tokens.scopes_for(member), expires_days=None)
+    assert isinstance(made, NewApiToken), made
+    return Person(row.name, row.role, link, made.token)
 
 
 async def _devices(

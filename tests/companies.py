@@ -19,10 +19,10 @@ from caisey_core.catalogue.tenants import Tenant
 from caisey_core.config import Config
 from caisey_core.domain.roles import Role
 from caisey_core.installation import add_member, announce_tenant, make_folder, make_tenant
-from caisey_core.services import clients, installers, members, sign_in
+from caisey_core.services import api_tokens, clients, installers, members, sign_in
 from caisey_core.services.house import House
 from caisey_core.services.tenancy import OPERATOR
-from caisey_core.services.views import ClientView, NewInstaller
+from caisey_core.services.views import ClientView, NewApiToken, NewInstaller
 
 CAST = {
     "admin": Role.ADMIN,
@@ -226,13 +226,16 @@ async def _people(house: House, tenant: Tenant) -> Company:
 
 
 async def _give_access(house: House, tenant: Tenant, company: Company, part: str, row: MemberRow) -> None:
-    token = await sign_in.new_api_token(house, members.member_of(tenant, row), "test")
+    member = members.member_of(tenant, row)
+    made = await api_tokens.make(house, member, "test", api_tokens.scopes_for(member), expires_days=None)
+    assert isinstance(made, NewApiToken), made
     link = await sign_in.new_link(house, tenant.id, OPERATOR, row.id, reusable=False)
-    company.people[part] = Person(row.name, row.role, link, token, "")
+    company.people[part] = Person(row.name, row.role, link, made.token, "")
     company.members[part] = row.id
 
 
-async def _make(data: Path, config: Config) -> tuple[Company, Company]:
+async def make_both(data: Path, config: Config) -> tuple[Company, Company]:
+    """Make a data folder with both; it is not served yet."""
     make_folder(data, config)
     first = await make_tenant(data, config, "Acme MSP")
     house = await open_house(data, config)
@@ -246,10 +249,10 @@ async def _make(data: Path, config: Config) -> tuple[Company, Company]:
 
 
 @contextlib.contextmanager
-def two_companies(data: Path, **settings: Any) -> Iterator[Companies]:
-    """Serve a data folder with two companies for a while."""
-    acme, bolt = asyncio.run(_make(data, Config(**settings)))
-    server = Server(data, port=settings.get("port", 0))
+def two_companies(data: Path, python: str = sys.executable, **settings: Any) -> Iterator[Companies]:
+    """Serve a data folder with two companies for a while; `python` is that of the server's environment."""
+    acme, bolt = asyncio.run(make_both(data, Config(**settings)))
+    server = Server(data, port=settings.get("port", 0), python=python)
     server.start()
     made = Companies(server, acme, bolt)
     for company in (acme, bolt):

@@ -5,6 +5,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from caisey_core.catalogue import tables
+from caisey_core.catalogue.api_answers import ApiAnswers
+from caisey_core.catalogue.api_tokens import ApiTokens
 from caisey_core.catalogue.assignments import Assignments
 from caisey_core.catalogue.clients import Clients
 from caisey_core.catalogue.devices import Devices
@@ -39,6 +41,8 @@ class Catalogue:
         self.sign_ins = SignIns()
         self.ways = Ways()
         self.holders = Holders()
+        self.api_tokens = ApiTokens()
+        self.api_answers = ApiAnswers()
         self.installers = Installers(engine)
         self.devices = Devices(engine)
         self.assignments = Assignments()

@@ -4,9 +4,10 @@ import builtins
 from uuid import UUID
 
 from msgspec import Struct
+from piccolo.columns.combination import And, Where
 
 from caisey_core.catalogue.outcomes import Taken, scoped, unless_taken
-from caisey_core.catalogue.rows import insert, many
+from caisey_core.catalogue.rows import insert, many, one
 from caisey_core.catalogue.tables import NoticeTable
 from caisey_core.domain.events import Priority
 
@@ -36,16 +37,21 @@ class Notices:
         return await unless_taken(insert(NoticeTable, tenant, notice))
 
     @scoped
-    async def list(self, tenant: UUID, member: UUID) -> builtins.list[NoticeRow]:
-        """Return a member's newest notices."""
+    async def list(self, tenant: UUID, member: UUID, limit: int, before: tuple[int, UUID] | None) -> builtins.list[NoticeRow]:
+        """Return a member's notices, newest first, from before a time and id on."""
         t = NoticeTable
-        rows = (
-            await t.select()
-            .where((t.tenant == tenant) & (t.member == member))
-            .order_by(t.created_at, ascending=False)
-            .limit(NEWEST)
-        )
-        return many(NoticeRow, rows)
+        wanted: And | Where = (t.tenant == tenant) & (t.member == member)
+        if before is not None:
+            at, notice = before
+            wanted &= (t.created_at < at) | ((t.created_at == at) & (t.id < notice))
+        return many(NoticeRow, await t.select().where(wanted).order_by(t.created_at, t.id, ascending=False).limit(limit))
+
+    @scoped
+    async def by_id(self, tenant: UUID, member: UUID, notice: UUID) -> NoticeRow | None:
+        """Return one of a member's notices."""
+        t = NoticeTable
+        wanted = (t.tenant == tenant) & (t.member == member) & (t.id == notice)
+        return one(NoticeRow, await t.select().where(wanted).limit(1))
 
     @scoped
     async def unread(self, tenant: UUID, member: UUID) -> int:

@@ -129,4 +129,18 @@ ALTER TABLE browser_session ADD COLUMN proved_at BIGINT NOT NULL DEFAULT 0;
 CREATE INDEX browser_session_member ON browser_session (tenant, member);
 CREATE INDEX api_token_member ON api_token (tenant, member)
 """,
+    """
+ALTER TABLE api_token ADD COLUMN service BOOLEAN NOT NULL DEFAULT FALSE;
+ALTER TABLE api_token ADD COLUMN scopes VARCHAR NOT NULL DEFAULT 'read dispatch work share enrol manage audit admin';
+ALTER TABLE api_token ADD COLUMN clients VARCHAR NOT NULL DEFAULT '';
+ALTER TABLE api_token ADD COLUMN created_by_name VARCHAR NOT NULL DEFAULT '';
+ALTER TABLE api_token ADD COLUMN expires_at BIGINT;
+ALTER TABLE api_token ADD COLUMN last_used_at BIGINT;
+ALTER TABLE api_token ADD COLUMN last_used_from VARCHAR NOT NULL DEFAULT '';
+CREATE INDEX api_token_tenant ON api_token (tenant, created_at);
+CREATE TABLE api_answer (id UUID PRIMARY KEY, tenant UUID NOT NULL, caller UUID NOT NULL, key VARCHAR NOT NULL,
+  begun_at BIGINT NOT NULL, fingerprint BLOB, answer BLOB);
+CREATE UNIQUE INDEX api_answer_key ON api_answer (tenant, caller, key);
+CREATE INDEX api_answer_begun ON api_answer (tenant, begun_at)
+""",
 )

@@ -98,13 +98,27 @@ class Sessions:
         return one(SessionRow, await t.select().where((t.tenant == tenant) & (t.id == session)).limit(1))
 
     @scoped
-    async def ended(self, tenant: UUID, limit: int, clients: frozenset[UUID] | None = None) -> list[SessionRow]:
-        """Return sessions that are over, newest first, of all clients or of these."""
+    async def ended(
+        self,
+        tenant: UUID,
+        limit: int,
+        *,
+        before: tuple[int, UUID] | None = None,
+        clients: frozenset[UUID] | None = None,
+        technician: UUID | None = None,
+    ) -> list[SessionRow]:
+        """Return sessions that are over, newest first, from before an end and id on; of these clients and this technician."""
         t = SessionTable
+        wanted: And | Where = (t.tenant == tenant) & t.ended_at.is_not_null()
         if clients is not None and not clients:
             return []
-        wanted = _within((t.tenant == tenant) & t.ended_at.is_not_null(), clients)
-        return many(SessionRow, await t.select().where(wanted).order_by(t.ended_at, ascending=False).limit(limit))
+        if before is not None:
+            at, session = before
+            wanted &= (t.ended_at < at) | ((t.ended_at == at) & (t.id < session))
+        if technician is not None:
+            wanted &= t.technician == technician
+        wanted = _within(wanted, clients)
+        return many(SessionRow, await t.select().where(wanted).order_by(t.ended_at, t.id, ascending=False).limit(limit))
 
     @scoped
     async def by_device(self, tenant: UUID, device: UUID) -> list[SessionRow]:

@@ -1,4 +1,4 @@
-"""What keeps somebody signed in or lets them in: browser sessions, API tokens, sign-in links and sign-ins under way.
+"""What keeps somebody signed in or lets them in: browser sessions, sign-in links and sign-ins under way.
 
 Only hashes of tokens are kept.
 """
@@ -27,15 +27,6 @@ class BrowserSession(Struct, frozen=True, kw_only=True):
     proved_at: int  # 0: a provider remembered the person, who proved nothing
     provider_session: str = ""
     sign_out_hint: bytes | None = None
-
-
-class ApiToken(Struct, frozen=True, kw_only=True):
-    id: UUID
-    member: UUID
-    token_hash: bytes
-    label: str
-    created_at: int
-    revoked_at: int | None
 
 
 class SignInLink(Struct, frozen=True, kw_only=True):
@@ -143,25 +134,6 @@ class SignIns:
         await b.delete().where((b.tenant == tenant) & (b.member == member)).run()
         await a.update({a.revoked_at: now}).where((a.tenant == tenant) & (a.member == member) & a.revoked_at.is_null()).run()
         await k.delete().where((k.tenant == tenant) & (k.member == member)).run()
-
-    @scoped
-    async def create_token(self, tenant: UUID, token: ApiToken) -> None:
-        """Keep an API token."""
-        await insert(ApiTokenTable, tenant, token)
-
-    async def token_by_hash(self, token_hash: bytes) -> tuple[UUID, ApiToken] | None:
-        """Return tenant and row of an API token."""
-        t = ApiTokenTable
-        with system_scope():
-            rows = await t.select().where(t.token_hash == token_hash).limit(1)
-        found = one(ApiToken, rows)
-        return (rows[0]["tenant"], found) if found is not None else None
-
-    @scoped
-    async def delete_tokens(self, tenant: UUID, label: str) -> None:
-        """Remove all API tokens with this label."""
-        t = ApiTokenTable
-        await t.delete().where((t.tenant == tenant) & (t.label == label)).run()
 
     @scoped
     async def create_link(self, tenant: UUID, link: SignInLink) -> None:

@@ -66,6 +66,23 @@ class ApiTokenTable(Table, tablename="api_token"):
     label = Varchar()
     created_at = BigInt()
     revoked_at = BigInt(null=True, default=None)
+    service = Boolean()
+    scopes = Varchar()
+    clients = Varchar(length=None)
+    created_by_name = Varchar()
+    expires_at = BigInt(null=True, default=None)
+    last_used_at = BigInt(null=True, default=None)
+    last_used_from = Varchar()
+
+
+class ApiAnswerTable(Table, tablename="api_answer"):
+    id = UUID(primary_key=True)
+    tenant = UUID()
+    caller = UUID()
+    key = Varchar()
+    begun_at = BigInt()
+    fingerprint = Bytea(null=True, default=None)
+    answer = Bytea(null=True, default=None)
 
 
 class SignInLinkTable(Table, tablename="sign_in_link"):
@@ -298,6 +315,7 @@ ALL = (
     MemberClientTable,
     BrowserSessionTable,
     ApiTokenTable,
+    ApiAnswerTable,
     SignInLinkTable,
     SignInAttemptTable,
     MemberWayTable,

@@ -28,7 +28,7 @@ NOTHING = Content(root=b"", lines=0, size=0)  # for a text that was never given;
 class Actor(Struct, frozen=True):
     """Who did it, named as they were named then."""
 
-    kind: Literal["member", "device", "server", "operator", "stranger"]
+    kind: Literal["member", "device", "server", "operator", "stranger", "service"]
     id: str = ""
     name: str = ""
 
@@ -397,9 +397,15 @@ class SignInLinkCreated(Event, frozen=True, tag="sign-in-link-created"):
 
 
 class ApiTokenCreated(Event, frozen=True, tag="api-token-created"):
+    """A token for programs: of a member, or of a service, which is an actor of its own."""
+
     token: UUID
-    member: UUID
+    member: UUID  # of a service: the token's own id
     label: str
+    service: bool = False
+    scopes: tuple[str, ...] = ()
+    clients: tuple[UUID, ...] = ()  # none: not narrowed
+    expires_at: int | None = None  # server's clock, UTC microseconds
 
 
 class SignedIn(Event, frozen=True, tag="signed-in"):
@@ -680,6 +686,12 @@ class WitnessSatisfied(Event, frozen=True, tag="witness-satisfied"):
     size: int  # leaves under the checkpoint that it remembers now
 
 
+class ApiTokenRevoked(Event, frozen=True, tag="api-token-revoked"):
+    token: UUID
+    member: UUID  # of a service: the token's own id
+    label: str
+
+
 AuditEvent = (
     TenantCreated
     | ClientCreated
@@ -727,6 +739,7 @@ AuditEvent = (
     | KeysRotated
     | WitnessRefused
     | WitnessSatisfied
+    | ApiTokenRevoked
     | FactorAdded
     | FactorRemoved
     | RecoveryCodesMade

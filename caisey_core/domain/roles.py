@@ -39,6 +39,7 @@ class May(StrEnum):
     SEE_PLUGINS = "see plugins"
     CHANGE_PLUGINS = "enable and change plugins"
     SEE_AUDIT = "read the audit log"
+    CHANGE_TOKENS = "make service tokens or revoke other members' tokens"
     ERASE = "erase contents or set how long they are kept"
 
 
@@ -54,11 +55,16 @@ PERMISSIONS: Final[dict[Role, frozenset[May]]] = {
 
 
 # What concerns the whole company: whoever serves some of its clients only may not, whatever their role.
-WHOLE_COMPANY: Final = frozenset({May.CHANGE_CLIENTS, May.CHANGE_MEMBERS, May.SEE_PLUGINS, May.CHANGE_PLUGINS, May.SEE_AUDIT})
+WHOLE_COMPANY: Final = frozenset(
+    {May.CHANGE_CLIENTS, May.CHANGE_MEMBERS, May.CHANGE_TOKENS, May.SEE_PLUGINS, May.CHANGE_PLUGINS, May.SEE_AUDIT}
+)
 
 
 class Member(Struct, frozen=True, kw_only=True):
-    """A person with an account in a tenant, as a service sees them."""
+    """A person with an account in a tenant, or a service with a token of its own, as services see them.
+
+    A service has no role: it may do what its token grants. Its `role` is the one that changes nothing.
+    """
 
     id: UUID
     tenant: UUID
@@ -69,15 +75,19 @@ class Member(Struct, frozen=True, kw_only=True):
     role: Role
     clients: frozenset[UUID] | None = None  # None: all clients; empty: none
     proved_at: int | None = None  # when this browser's person proved who they are, UTC microseconds; None: not by a browser
+    granted: frozenset[May] | None = None  # what the API token allows; None: all that the role does
+    service: bool = False
 
     @property
     def actor(self) -> Actor:
         """This member as the actor of an event."""
-        return Actor("member", str(self.id), self.name)
+        return Actor("service" if self.service else "member", str(self.id), self.name)
 
     def may(self, what: May) -> bool:
-        """Say whether the role allows it, for the clients that the member serves."""
-        return what in PERMISSIONS[self.role] and (self.clients is None or what not in WHOLE_COMPANY)
+        """Say whether the role allows it, and the API token, if one was used, for the clients that the member serves."""
+        if self.granted is not None and what not in self.granted:
+            return False
+        return (self.service or what in PERMISSIONS[self.role]) and (self.clients is None or what not in WHOLE_COMPANY)
 
     def serves(self, client: UUID) -> bool:
         """Say whether this client is within the member's reach."""
@@ -88,7 +98,9 @@ def refuse_unless(member: Member, what: May) -> Refused | None:
     """Return the refusal for a member whose role does not allow it."""
     if member.may(what):
         return None
-    if what in PERMISSIONS[member.role]:
+    if member.granted is not None and what not in member.granted:
+        return Refused(f"This API token may not {what}.", "Use a token whose scopes allow it.", 403)
+    if what in WHOLE_COMPANY and member.clients is not None and (member.service or what in PERMISSIONS[member.role]):
         return Refused(
             f"You may not {what}: you serve some clients only, and this concerns the whole company.",
             "Ask an admin of your company to do it.",

@@ -47,6 +47,18 @@ SCOPES: Final = {  # what a technician may ask for in this version, in the order
 }
 
 
+TOKEN_SCOPES: Final = {  # what an API token may be used for
+    "read": "See devices, sessions and records",
+    "dispatch": "Assign devices, nudge end users, cancel requests",
+    "work": "Ask for sessions and work in them",
+    "share": "Review and share transcripts",
+    "enrol": "Make installers",
+    "manage": "Change devices and clients",
+    "audit": "Read the audit log and the plugins",
+    "admin": "Change members, tokens and plugins, erase contents",
+}
+
+
 @functools.cache
 def icon(name: str) -> Markup:
     """Return an icon from the vendored sprite; it is decoration, the words stand beside it."""

@@ -2,7 +2,8 @@
 
 import os
 import sqlite3
-from typing import Any, TypeVar
+from math import ceil
+from typing import Any, Final, TypeVar
 
 import msgspec
 import structlog
@@ -18,7 +19,7 @@ from caisey_core.domain.refused import Refused, Wrong
 T = TypeVar("T")
 log: structlog.stdlib.BoundLogger = structlog.get_logger("caisey.http")
 
-_TITLES = {
+titles: Final = {
     400: "Bad request",
     401: "Not signed in",
     403: "Not allowed",
@@ -97,7 +98,7 @@ def request_id_of(scope: Scope) -> str:
 def problem_of(refused: Refused, request_id: str) -> Problem:
     """Return a refusal as a problem."""
     return Problem(
-        title=_TITLES.get(refused.status, "Not possible"),
+        title=titles.get(refused.status, "Not possible"),
         status=refused.status,
         detail=refused.reason,
         what_to_do=refused.what_to_do,
@@ -159,9 +160,12 @@ def refusal_of(error: Exception) -> Refused:
     return Refused("Something went wrong on the server.", "Try again; if it stays, give the operator the request id.", 500)
 
 
-def problem_response(refused: Refused, request_id: str) -> Response[bytes]:
-    """Return a refusal as an answer of the API."""
-    headers = {"retry-after": str(max(1, round(refused.retry_after_seconds)))} if refused.retry_after_seconds else {}
+def problem_response(refused: Refused, request_id: str, more: dict[str, str] | None = None) -> Response[bytes]:
+    """Return a refusal as an answer of the API, with more headers where there are any."""
+    headers = {"retry-after": str(max(1, ceil(refused.retry_after_seconds)))} if refused.retry_after_seconds else {}
+    headers |= more or {}
+    if refused.status == 401:
+        headers["www-authenticate"] = "Bearer"
     return Response(
         msgspec.json.encode(problem_of(refused, request_id)),
         status_code=refused.status,

@@ -68,6 +68,7 @@ def environment(house: House) -> Environment:
         outcomes=phrases.OUTCOMES,
         address=phrases.address,
         scope_words=phrases.SCOPES,
+        token_scopes=phrases.TOKEN_SCOPES,
         longest_minutes=house.config.longest_session_seconds // 60,
     )
     made.filters.update(

@@ -10,12 +10,15 @@ from litestar.datastructures import Cookie
 from caisey_core.config import Config
 from caisey_core.domain.refused import Refused
 from caisey_core.domain.roles import Member
-from caisey_core.http.problems import RefusedError
-from caisey_core.services import sign_in
+from caisey_core.http.problems import RefusedError, given
+from caisey_core.services import api_tokens, bearers, sign_in
+from caisey_core.services.api_tokens import Caller
 from caisey_core.services.house import House
 from caisey_core.services.outcomes import NOT_FOUND
 from caisey_core.services.redirects import ATTEMPT_SECONDS
+from caisey_core.services.tokens import PREFIX
 
+NO_TOKEN = Refused("The API token is missing or not valid.", "Send it as “Authorization: Bearer …”.", 401)
 MOST_MEMBERSHIPS: Final = 20  # companies that one browser switches between
 RECHECK_SECONDS = 15.0  # how long a stream or socket may outlive its sign-in
 Connection = ASGIConnection[Any, Any, Any, Any]
@@ -113,17 +116,26 @@ async def member_of_page(house: House, connection: Connection) -> Member:
     return member
 
 
-async def member_of_api(house: House, connection: Connection) -> Member:
-    """Return whose API token came with the request; cookies do not count here."""
+async def caller_of(house: House, connection: Connection) -> Caller:
+    """Return whose bearer token came with a request to the API: our own first, then an identity plugin's. Cookies do not count."""
     scheme, _, token = connection.headers.get("authorization", "").partition(" ")
-    member = await sign_in.by_bearer(house, token.strip()) if scheme.lower() == "bearer" and token else None
-    if member is None:
-        raise RefusedError(Refused("The API token is missing or not valid.", "Send it as “Authorization: Bearer …”.", 401))
-    if isinstance(member, Refused):
-        raise RefusedError(member)
-    if member.tenant_slug != connection.path_params.get("tenant", ""):
+    slug, token = connection.path_params.get("tenant", ""), token.strip()
+    if scheme.lower() != "bearer" or not token:
+        raise RefusedError(NO_TOKEN)
+    if token.startswith(PREFIX):
+        caller = given(await api_tokens.by_token(house, token, address_of(connection)))
+    else:
+        caller = given(await bearers.by_plugin(house, slug, token))
+    if caller is None:
+        raise RefusedError(NO_TOKEN)
+    if caller.member.tenant_slug != slug:
         raise RefusedError(NOT_FOUND)
-    return member
+    return caller
+
+
+async def member_of_api(house: House, connection: Connection) -> Member:
+    """Return the member whose bearer token came with a request."""
+    return (await caller_of(house, connection)).member
 
 
 async def still(house: House, connection: Connection, member: Member) -> bool:

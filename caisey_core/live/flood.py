@@ -28,10 +28,14 @@ class Flood:
             return 0.0
         return max(0.0, (self._left(level, now) + 1 - self._burst) / self._each_second)
 
+    def used(self, address: str, now: float) -> float:
+        """Return how many of its tries an address has used up."""
+        level = self._levels.get(address)
+        return self._left(level, now) if level is not None else 0.0
+
     def tried(self, address: str, now: float, cost: float = 1.0) -> None:
         """Count a try."""
-        level = self._levels.get(address)
-        used = min(self._left(level, now) if level is not None else 0.0, self._burst)
+        used = min(self.used(address, now), self._burst)
         self._levels[address] = Level(used + cost, now)
         self._levels.move_to_end(address)
         if len(self._levels) > MOST_ADDRESSES:

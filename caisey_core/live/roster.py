@@ -10,6 +10,8 @@ from uuid import UUID
 from caisey_agent.protocol.frames import Facts
 from caisey_core.domain.assignment import Assignment
 
+Place = tuple[str, bytes, str, bytes]  # by client name, then name; ids tell namesakes apart
+
 
 @dataclass(slots=True)
 class RosterDevice:
@@ -156,12 +158,12 @@ class Roster:
         if house is None:
             return []
         if house.order is None:
-            names = self._client_names
-            house.order = sorted(
-                house.devices.values(),
-                key=lambda d: (names.get(d.client, "").lower(), d.client.bytes, d.name.lower(), d.id.bytes),
-            )
+            house.order = sorted(house.devices.values(), key=self.place)
         return house.order
+
+    def place(self, device: RosterDevice) -> Place:
+        """Return where a device stands in that order."""
+        return (self.client_name(device.client).lower(), device.client.bytes, device.name.lower(), device.id.bytes)
 
     def unsaved(self) -> Iterator[RosterDevice]:
         """Yield devices whose last sign of life is not in the catalogue yet; each once."""

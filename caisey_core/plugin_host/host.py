@@ -18,7 +18,7 @@ from caisey_core.catalogue.plugin_store import PluginStore
 from caisey_core.plugin_host.answers import checked, no_coroutine
 from caisey_core.plugin_host.choices import Choices, Opened, TenantChoices
 from caisey_core.plugin_host.context import SystemClock, decode_settings, make_context
-from caisey_core.plugin_host.discovery import KINDS, Installed, discover
+from caisey_core.plugin_host.discovery import Installed, discover
 from caisey_core.plugin_host.failures import Failure, Misfit, SettingsMisfit, failure_of
 from caisey_core.plugin_host.failures import PluginFault as PluginFault
 from caisey_core.plugin_host.health import Health, Pulse
@@ -28,6 +28,7 @@ from caisey_core.plugin_host.reach import hosts_of
 from caisey_core.plugin_host.reports import Heard, TenantReporter, nobody
 from caisey_core.plugin_host.runner import Runner
 from caisey_hookspecs import Check, Clock, CoreEvent, PluginInfo, Rejected, TenantObject, Unavailable
+from caisey_hookspecs.declaration import KINDS
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger("caisey.plugins")
 T = TypeVar("T")

@@ -177,8 +177,10 @@ def view(house: House, member: Member, assignment: UUID) -> AssignmentView | Non
     return assignment_view(house, device) if device is not None else None
 
 
-def queue(house: House, member: Member) -> QueuePage:
+def queue(house: House, member: Member) -> QueuePage | Refused:
     """Return what this member has to do: urgent first, then by due time, then by age; and the open sessions."""
+    if (refused := refuse_unless(member, May.SEE_DEVICES)) is not None:
+        return refused
     mine = [
         (device.assignment, device)
         for device in house.live.roster.ordered(member.tenant)

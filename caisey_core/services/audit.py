@@ -20,7 +20,8 @@ PAGE: Final = 100
 READ_AT_ONCE: Final = 500
 GROUPS: Final[dict[AuditGroup, tuple[type[e.Event], ...]]] = {
     "sign-in": (
-        *(e.SignInLinkCreated, e.ApiTokenCreated, e.SignedIn, e.SignInFailed, e.SignedOut, e.MemberLinked, e.PasswordSet),
+        *(e.SignInLinkCreated, e.ApiTokenCreated, e.ApiTokenRevoked),
+        *(e.SignedIn, e.SignInFailed, e.SignedOut, e.MemberLinked, e.PasswordSet),
         *(e.FactorAdded, e.FactorRemoved, e.RecoveryCodesMade),
     ),
     "devices": (
@@ -98,13 +99,13 @@ def _entry(position: int, event: e.AnyEvent | e.Unknown, names: dict[UUID, str])
     )
 
 
-async def page(house: House, member: Member, wanted: AuditFilter, before: int | None) -> AuditPage | Refused:
+async def page(house: House, member: Member, wanted: AuditFilter, before: int | None, limit: int = PAGE) -> AuditPage | Refused:
     """Return a page of the audit log, newest first; `before` is the position where the last page ended."""
     if (refused := refuse_unless(member, May.SEE_AUDIT)) is not None:
         return refused
     found: list[AuditEntry] = []
     async for logged in entries(house, member, wanted, before):
-        if len(found) == PAGE:
+        if len(found) == limit:
             break
         found.append(logged.entry)
     else:
@@ -129,6 +130,8 @@ async def proof(house: House, member: Member) -> Proof | Refused:
 
 async def keys(house: House, member: Member) -> KeysPage | Refused:
     """Return the public key and the newest checkpoint."""
+    if (refused := refuse_unless(member, May.SEE_SESSIONS)) is not None:
+        return refused
     note = await house.record.checkpoint(member.tenant)
     size = notes.parse(note.partition("\n\n")[0] + "\n").size
     witnesses = house.witnesses.view(member, size) if member.may(May.SEE_AUDIT) else None
@@ -164,7 +167,11 @@ def _sentence(event: e.AnyEvent | e.Unknown, names: dict[UUID, str]) -> str:
         case e.SignInLinkCreated():
             return f"Made a sign-in link for {names.get(event.member, 'a member')}"
         case e.ApiTokenCreated():
-            return f"Made the API token “{event.label}” for {names.get(event.member, 'a member')}"
+            whose = "a service" if event.service else names.get(event.member, "a member")
+            scopes = f" with {', '.join(event.scopes)}" if event.scopes else ""
+            return f"Made the API token “{event.label}” for {whose}{scopes}"
+        case e.ApiTokenRevoked():
+            return f"Revoked the API token “{event.label}”"
         case e.SignedIn():
             return f"Signed in by {event.way} from {event.address}"
         case e.SignInFailed():

@@ -56,6 +56,7 @@ MEANS: Final[dict[type[e.Event], Means]] = {
     e.RecoveryCodesMade: Means(ACCOUNT_CHANGE, 99, "Recovery codes created"),
     e.SignInLinkCreated: Means(ACCOUNT_CHANGE, 99, "Sign-in link created"),
     e.ApiTokenCreated: Means(ACCOUNT_CHANGE, 99, "API token created"),
+    e.ApiTokenRevoked: Means(ACCOUNT_CHANGE, 99, "API token revoked"),
     e.TenantCreated: Means(ENTITY_MANAGEMENT, 1, "Create", "tenant", "tenant"),
     e.TenantSuspended: Means(ENTITY_MANAGEMENT, 9, "Disable", "tenant"),
     e.TenantResumed: Means(ENTITY_MANAGEMENT, 8, "Enable", "tenant"),

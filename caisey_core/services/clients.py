@@ -22,8 +22,14 @@ async def choices(house: House, member: Member) -> tuple[Choice, ...]:
     return tuple(Choice(id=row.id, name=row.name) for row in rows if member.serves(row.id))
 
 
-async def page(house: House, member: Member) -> tuple[ClientView, ...]:
+async def page(house: House, member: Member) -> tuple[ClientView, ...] | Refused:
     """Return the member's clients with their devices counted."""
+    if (refused := refuse_unless(member, May.SEE_DEVICES)) is not None:
+        return refused
+    return await _views(house, member)
+
+
+async def _views(house: House, member: Member) -> tuple[ClientView, ...]:
     views = []
     for client in await choices(house, member):
         tally = house.live.roster.tally(member.tenant, (client.id,))
@@ -77,4 +83,4 @@ async def rename(house: House, member: Member, client: UUID, name: str) -> Clien
         return refused
     house.live.roster.name_client(client, checked)
     house.live.news.tell(member.tenant, News("client", client))
-    return next(view for view in await page(house, member) if view.id == client)
+    return next(view for view in await _views(house, member) if view.id == client)

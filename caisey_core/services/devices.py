@@ -1,6 +1,7 @@
 """Devices: the list with its filters and counts, one device, and what an admin changes about it."""
 
 import hashlib
+from bisect import bisect_right
 from uuid import UUID
 
 from caisey_agent.protocol import frames as f
@@ -10,7 +11,7 @@ from caisey_core.domain.roles import May, Member, refuse_unless
 from caisey_core.domain.session import State
 from caisey_core.live.news import News
 from caisey_core.live.roster import RosterDevice, Tally
-from caisey_core.services import clients, members
+from caisey_core.services import clients, cursors, members
 from caisey_core.services.cards import assignment_view, card_of_row, device_row, pending_of, session_of
 from caisey_core.services.house import House
 from caisey_core.services.journal import STAMPED
@@ -59,13 +60,18 @@ def _technician(house: House, device: RosterDevice) -> UUID | None:
     return session.state.technician if session is not None else None
 
 
-async def page(house: House, member: Member, wanted: DeviceFilter) -> DevicesPage:
+async def page(house: House, member: Member, wanted: DeviceFilter, limit: int = PAGE) -> DevicesPage | Refused:
     """Return one page of the devices that match, grouped by client, and the counts of all."""
+    if (refused := refuse_unless(member, May.SEE_DEVICES)) is not None:
+        return refused
     found = _wanted(house, member, wanted)
     start = 0
     if wanted.after:
-        start = next((i + 1 for i, device in enumerate(found) if str(device.id) == wanted.after), 0)
-    shown = found[start : start + PAGE]
+        place = cursors.read(wanted.after, tuple[str, bytes, str, bytes])
+        if isinstance(place, Refused):
+            return place
+        start = bisect_right(found, place, key=house.live.roster.place)
+    shown = found[start : start + limit]
     tallies: dict[UUID, Tally] = {}
     if not _everything(wanted):
         for device in found:
@@ -83,7 +89,7 @@ async def page(house: House, member: Member, wanted: DeviceFilter) -> DevicesPag
         counts=counts(house, member),
         groups=tuple(groups),
         matches=len(found),
-        next=str(shown[-1].id) if start + PAGE < len(found) else "",
+        next=cursors.write(house.live.roster.place(shown[-1])) if start + limit < len(found) else "",
         clients=await clients.choices(house, member),
         technicians=await members.technicians(house, member),
     )
@@ -122,6 +128,8 @@ def row(house: House, member: Member, device: UUID) -> DeviceRow | None:
 
 async def detail(house: House, member: Member, device: UUID) -> DevicePage | Refused:
     """Return all about one device."""
+    if (refused := refuse_unless(member, May.SEE_DEVICES)) is not None:
+        return refused
     found = device_of(house, member, device)
     if isinstance(found, Refused):
         return found

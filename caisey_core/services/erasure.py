@@ -77,6 +77,7 @@ async def _destroy(house: House, tenant: UUID, asked: Erasure) -> Refused | None
     await house.record.erase(tenant, stream_of(asked.session))
     await transcripts.forget(house, tenant, asked.session)
     await house.catalogue.erasures.forget_words(tenant, asked.session)
+    await house.catalogue.api_answers.forget_words(tenant)
     try:
         await house.indexer.erase(tenant, asked.session)
     except SearchUnavailable as error:

@@ -20,10 +20,12 @@ from caisey_core.plugin_host.host import PluginHost
 from caisey_core.record.writer import Record
 
 if TYPE_CHECKING:
+    from caisey_core.services.bearers import Bearers
     from caisey_core.services.indexing import Indexer
     from caisey_core.services.journal import Journal
     from caisey_core.services.outlines import Outlines
     from caisey_core.services.projector import Projector
+    from caisey_core.services.repeats import Repeats
     from caisey_core.services.sharing import Sharing
     from caisey_core.services.tenancy import Tenancy
     from caisey_core.services.transfers import Transfers
@@ -63,6 +65,8 @@ class House:
         self.transfers: Transfers
         self.witnesses: Witnesses
         self.enrolments = Flood(burst=100, each_second=2)  # of one address: a whole office at once, then slower
+        self.bearers: Bearers
+        self.repeats: Repeats
         self.arrivals = Flood(burst=300, each_second=20)  # of one address for one plugin of a tenant: vendors send in bursts
         self.outlines: Outlines
         self.verdicts: Verdicts

@@ -6,12 +6,10 @@ master key is replaced both are there, the new one beside the old one (record/ke
 
 import os
 from pathlib import Path
-from typing import Final
 
 from caisey_core.catalogue.catalogue import Catalogue
 from caisey_core.clock import Clock
 from caisey_core.domain import events as e
-from caisey_core.domain.events import Actor
 from caisey_core.plugin_host.choices import Choices
 from caisey_core.plugin_host.sealing import Unreadable
 from caisey_core.record.keys import ENVIRONMENT, FOLLOWING, SIGNING, KeyTrouble, MasterKey, prepare_following, take_following
@@ -20,8 +18,7 @@ from caisey_core.record.stores import MASTER_KEY
 from caisey_core.record.writer import Record
 from caisey_core.services.databases import Databases
 from caisey_core.services.journal import STAMPED, Journal
-
-OPERATOR: Final = Actor("operator", "", "Operator")
+from caisey_core.services.tenancy import OPERATOR
 
 
 async def rotate(where: Databases, *, new_master: bool) -> tuple[str, ...]:

@@ -310,7 +310,7 @@ async def managed(
     return changed
 
 
-async def by_id(house: House, tenant: Tenant, identity: UUID, proved_at: int | None = None) -> Member | Refused:
+async def by_id(house: House, tenant: Tenant, identity: UUID) -> Member | Refused:
     """Return an active member."""
     row = await house.catalogue.members.by_id(tenant.id, identity)
-    return member_of(tenant, row, proved_at) if row is not None and row.active else NOT_FOUND
+    return member_of(tenant, row) if row is not None and row.active else NOT_FOUND

@@ -4,12 +4,14 @@ import asyncio
 from typing import Literal
 from uuid import UUID, uuid4
 
-from caisey_core.catalogue.notices import NoticeRow
+from caisey_core.catalogue.notices import NEWEST, NoticeRow
 from caisey_core.catalogue.outcomes import Taken
 from caisey_core.domain.refused import Refused
-from caisey_core.domain.roles import Member
+from caisey_core.domain.roles import May, Member, refuse_unless
 from caisey_core.live.news import News
 from caisey_core.plugin_host.host import PluginFault
+from caisey_core.services import cursors
+from caisey_core.services.cursors import Page
 from caisey_core.services.house import House, log
 from caisey_core.services.outcomes import NOT_FOUND
 from caisey_core.services.views import NoticeView
@@ -80,14 +82,23 @@ def _view(row: NoticeRow) -> NoticeView:
     )
 
 
-async def page(house: House, member: Member) -> tuple[NoticeView, ...]:
-    """Return the member's newest notices."""
-    return tuple(_view(row) for row in await house.catalogue.notices.list(member.tenant, member.id))
+async def page(house: House, member: Member, after: str = "", limit: int = NEWEST) -> Page[NoticeView] | Refused:
+    """Return the member's notices, newest first."""
+    if (refused := refuse_unless(member, May.SEE_DEVICES)) is not None:
+        return refused
+    before = cursors.read(after, tuple[int, UUID]) if after else None
+    if isinstance(before, Refused):
+        return before
+    rows = await house.catalogue.notices.list(member.tenant, member.id, limit + 1, before)
+    shown = rows[:limit]
+    following = cursors.write((shown[-1].created_at, shown[-1].id)) if len(rows) > limit else ""
+    return Page(tuple(_view(row) for row in shown), following)
 
 
 async def view(house: House, member: Member, notice: UUID) -> NoticeView | None:
     """Return one of the member's notices."""
-    return next((found for found in await page(house, member) if found.id == notice), None)
+    row = await house.catalogue.notices.by_id(member.tenant, member.id, notice)
+    return _view(row) if row is not None else None
 
 
 async def unread(house: House, member: Member) -> int:

@@ -9,8 +9,7 @@ from caisey_core.catalogue.members import MemberRow
 from caisey_core.catalogue.tenants import Tenant
 from caisey_core.domain import events as e
 from caisey_core.domain.events import SERVER
-from caisey_core.live.news import News
-from caisey_core.services import members, provided
+from caisey_core.services import members, provided, tenancy
 from caisey_core.services.house import House, log
 from caisey_core.services.journal import STAMPED
 from caisey_hookspecs import Change, Unavailable
@@ -64,7 +63,7 @@ async def _has_another_way(house: House, tenant: Tenant, plugin: str, row: Membe
 
 
 async def _signed_out(house: House, tenant: Tenant, plugin: str, member: UUID) -> None:
-    house.live.news.tell(tenant.id, News("rights", tenant.id))  # what they hold open ends now
+    await tenancy.rights_changed(house, tenant.id)
     event = e.SignedOut(actor=SERVER, at=STAMPED, member=member, by_plugin=plugin)
     if await house.journal.audit(tenant.id, event) is not None:
         raise Unavailable(NOT_NOW)

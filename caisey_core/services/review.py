@@ -10,10 +10,11 @@ from caisey_core.domain.refused import Refused
 from caisey_core.domain.roles import May, Member, refuse_unless
 from caisey_core.record.store import Recorded
 from caisey_core.record.verify import events_of
-from caisey_core.services import clients, members
+from caisey_core.services import clients, cursors, members
 from caisey_core.services.cards import card_of, card_of_row, device_row
 from caisey_core.services.cast import Cast
 from caisey_core.services.commands import working
+from caisey_core.services.cursors import Page
 from caisey_core.services.house import House
 from caisey_core.services.journal import STAMPED, stream_of
 from caisey_core.services.outcomes import NOT_FOUND
@@ -220,8 +221,36 @@ async def work_page(house: House, member: Member, session: UUID) -> SessionPage 
     )
 
 
-async def board(house: House, member: Member, wanted: SessionFilter) -> Board:
+async def shown_card(house: House, member: Member, session: UUID) -> SessionCard | Refused:
+    """Return how a session stands, to who may see sessions."""
+    if (refused := refuse_unless(member, May.SEE_SESSIONS)) is not None:
+        return refused
+    return await card(house, member, session) or NOT_FOUND
+
+
+async def ended(
+    house: House, member: Member, client: UUID | None, technician: UUID | None, after: str, limit: int
+) -> Page[SessionCard] | Refused:
+    """Return sessions that are over, newest first."""
+    if (refused := refuse_unless(member, May.SEE_SESSIONS)) is not None:
+        return refused
+    before = cursors.read(after, tuple[int, UUID]) if after else None
+    if isinstance(before, Refused):
+        return before
+    await house.projector.flush()
+    clients_ = member.clients if client is None else frozenset({client} if member.serves(client) else ())
+    rows = await house.catalogue.sessions.ended(
+        member.tenant, limit + 1, before=before, clients=clients_, technician=technician
+    )
+    shown = rows[:limit]
+    following = cursors.write((shown[-1].ended_at, shown[-1].id)) if len(rows) > limit else ""
+    return Page(tuple(card_of_row(row) for row in shown), following)
+
+
+async def board(house: House, member: Member, wanted: SessionFilter) -> Board | Refused:
     """Return all sessions by where they stand."""
+    if (refused := refuse_unless(member, May.SEE_SESSIONS)) is not None:
+        return refused
     words = wanted.q.lower().split()
 
     def fits(found: SessionCard) -> bool:
@@ -239,7 +268,7 @@ async def board(house: House, member: Member, wanted: SessionFilter) -> Board:
     ]
     opened = [found for found in opened if fits(found)]
     ids = {found.id for found in opened}
-    past = [card_of_row(row) for row in await house.catalogue.sessions.ended(member.tenant, DONE_SHOWN, member.clients)]
+    past = [card_of_row(row) for row in await house.catalogue.sessions.ended(member.tenant, DONE_SHOWN, clients=member.clients)]
     done = [found for found in opened if found.ended_at is not None]
     done += [found for found in past if found.id not in ids and fits(found)]
     done.sort(key=lambda found: found.ended_at or 0, reverse=True)

@@ -1,6 +1,7 @@
 """One box that finds devices, clients, sessions, members."""
 
-from caisey_core.domain.roles import Member
+from caisey_core.domain.refused import Refused
+from caisey_core.domain.roles import May, Member, refuse_unless
 from caisey_core.services import clients
 from caisey_core.services.house import House
 from caisey_core.services.views import Hit
@@ -9,8 +10,10 @@ MOST_EACH = 8
 MOST_WORDS = 10
 
 
-async def find(house: House, member: Member, q: str) -> tuple[Hit, ...]:
+async def find(house: House, member: Member, q: str) -> tuple[Hit, ...] | Refused:
     """Return what matches every word, within the member's reach: devices first."""
+    if (refused := refuse_unless(member, May.SEE_DEVICES)) is not None:
+        return refused
     words = q.lower().split()[:MOST_WORDS]
     if not words:
         return ()

@@ -169,18 +169,18 @@ async def of_transcript(house: House, member: Member, transcript: TranscriptRow)
     return _view(house, row, transcript, None) if row is not None else None
 
 
-async def page(house: House, member: Member, before: int | None) -> SharesPage | Refused:
+async def page(house: House, member: Member, before: int | None, limit: int = PAGE) -> SharesPage | Refused:
     """Return the shares of sessions within the member's reach, newest first."""
     if (refused := refuse_unless(member, May.REVIEW)) is not None:
         return refused
-    rows = await house.catalogue.shares.newest(member.tenant, before, PAGE + 1)
+    rows = await house.catalogue.shares.newest(member.tenant, before, limit + 1)
     shown = list[ShareView]()
-    for row in rows[:PAGE]:
+    for row in rows[:limit]:
         of = await card(house, member, row.session)
         transcript = await house.catalogue.transcripts.by_id(member.tenant, row.transcript)
         if of is not None and transcript is not None:
             shown.append(_view(house, row, transcript, of))
-    after = rows[PAGE - 1].created_at if len(rows) > PAGE else None
+    after = rows[limit - 1].created_at if len(rows) > limit else None
     return SharesPage(shares=tuple(shown), next=after, may_change=member.may(May.SHARE))
 
 

@@ -6,7 +6,7 @@ from typing import Final
 from urllib.parse import urlsplit
 from uuid import UUID, uuid4
 
-from caisey_core.catalogue.sign_ins import ApiToken, BrowserSession, SignInLink
+from caisey_core.catalogue.sign_ins import BrowserSession, SignInLink
 from caisey_core.catalogue.tenants import Tenant
 from caisey_core.domain import events as e
 from caisey_core.domain.events import Actor
@@ -16,7 +16,7 @@ from caisey_core.plugin_host.host import PluginFault
 from caisey_core.services import members, provided, tenancy
 from caisey_core.services.house import House
 from caisey_core.services.journal import STAMPED
-from caisey_core.services.outcomes import NOT_FOUND, SUSPENDED
+from caisey_core.services.outcomes import NOT_FOUND
 from caisey_core.services.tokens import hash_of, new_token, seal_under, unseal_under
 from caisey_core.services.views import SignedIn, SignInPage, Way
 from caisey_hookspecs import (
@@ -248,6 +248,7 @@ async def sign_out(house: House, member: Member, token: str) -> str:
     """End this browser's session. Returns the provider's address for signing out there too, or an empty text."""
     found = await house.catalogue.sign_ins.session_by_hash(hash_of(token))
     await house.catalogue.sign_ins.delete_session(member.tenant, hash_of(token))
+    await tenancy.rights_changed(house, member.tenant)
     await house.journal.audit(member.tenant, e.SignedOut(actor=member.actor, at=STAMPED, member=member.id))
     if found is None or found[1].way not in await house.plugins.enabled(member.tenant, "identity"):
         return ""
@@ -270,26 +271,3 @@ async def sign_out(house: House, member: Member, token: str) -> str:
     except (Unavailable, Rejected, PluginFault):
         return ""  # our own sign-out is done; the provider's is a courtesy
     return address if address and is_web_address(address) else ""
-
-
-async def new_api_token(house: House, member: Member, label: str) -> str:
-    """Make an API token with the member's rights."""
-    token, digest = new_token()
-    row = ApiToken(id=uuid4(), member=member.id, token_hash=digest, label=label, created_at=house.clock.now(), revoked_at=None)
-    await house.catalogue.sign_ins.create_token(member.tenant, row)
-    await house.journal.audit(
-        member.tenant, e.ApiTokenCreated(actor=member.actor, at=STAMPED, token=row.id, member=member.id, label=label)
-    )
-    return token
-
-
-async def by_bearer(house: House, token: str) -> Member | Refused | None:
-    """Return whose API token this is; one of a suspended company is refused in words."""
-    found = await house.catalogue.sign_ins.token_by_hash(hash_of(token))
-    if found is None or found[1].revoked_at is not None:
-        return None
-    tenant = await tenancy.of(house, found[0])
-    if isinstance(tenant, Refused):
-        return tenant if tenant is SUSPENDED else None
-    member = await members.by_id(house, tenant, found[1].member)
-    return None if isinstance(member, Refused) else member

@@ -9,6 +9,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
+PREFIX: Final = "cai_"
 _NONCE: Final = 12  # bytes
 
 
@@ -17,7 +18,7 @@ def new_token() -> tuple[str, bytes]:
 
     The prefix lets secret scanners find a leaked one, and keeps it from looking like an option on a command line.
     """
-    token = f"cai_{secrets.token_urlsafe(32)}"
+    token = f"{PREFIX}{secrets.token_urlsafe(32)}"
     return token, hash_of(token)
 
 

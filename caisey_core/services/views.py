@@ -505,6 +505,48 @@ class RecordsPage(View, frozen=True):
     technicians: tuple[Choice, ...]
 
 
+TokenState = Literal["valid", "expired", "revoked"]
+
+
+class ScopeChoice(View, frozen=True):
+    """What a token may be used for. `dangerous`: what a browser is asked to sign in again for."""
+
+    name: str
+    dangerous: bool
+
+
+class TokenView(View, frozen=True):
+    """An API token; the token itself is never shown again. `clients`: those that it is narrowed to, none: not narrowed."""
+
+    id: UUID
+    label: str
+    service: bool
+    owner: str  # empty: a service
+    scopes: tuple[str, ...]
+    clients: tuple[Choice, ...]
+    created_at: int
+    created_by: str
+    expires_at: int | None
+    last_used_at: int | None
+    last_used_from: str
+    state: TokenState
+
+
+class TokensPage(View, frozen=True):
+    mine: tuple[TokenView, ...]
+    others: tuple[TokenView, ...]  # for who may make service tokens
+    scopes: tuple[ScopeChoice, ...]  # that one's own token can have
+    service_scopes: tuple[ScopeChoice, ...]
+    may_make_services: bool
+
+
+class NewApiToken(View, frozen=True):
+    """A token just made: shown once."""
+
+    view: TokenView
+    token: str
+
+
 class MemberPage(View, frozen=True):
     """One member, and the clients that there are to choose from. `oneself`: nobody changes their own rights."""
 

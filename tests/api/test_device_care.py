@@ -119,7 +119,7 @@ def _new(company: Company, **limits: object) -> Any:
 
 
 def _listed(company: Company, installer: str) -> Any:
-    return next(one for one in company.people["admin"].get("/installers") if one["id"] == installer)
+    return next(one for one in company.people["admin"].get("/installers")["items"] if one["id"] == installer)
 
 
 def _enrol(companies: Companies, token: str, name: str = "PC") -> tuple[int, Any]:

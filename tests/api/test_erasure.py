@@ -176,7 +176,7 @@ def test_on_request(caisey: Caisey) -> None:
     assert "contents erased" in review["proof"]["sentence"]
     assert MARK not in str(review)
     assert MARK not in dana.call("GET", cast).text, "a replay that is open finds nothing when it is loaded again"
-    assert dana.get("/search?q=Zanzibar")["found"] == []
+    assert dana.get("/search?q=Zanzibar")["items"] == []
     command = next(entry["command"] for entry in review["entries"] if entry["command"])
     assert (command["exit_code"], command["state"], command["line"]) == (0, "finished", "(no longer kept)")
     assert dana.call("GET", f"/sessions/{session}/commands/{command['id']}/output").content == b""

@@ -32,9 +32,9 @@ def test_its_whole_life(caisey: Caisey) -> None:
         assert who.get(fresh).status_code == 404
         newest = dana.post(f"/shares/{made['share']}/refresh")["link"]
         assert who.get(newest).status_code == 200
-        (share,) = dana.get("/shares")["shares"]
+        (share,) = dana.get("/shares")["items"]
         assert (share["state"], share["openings"]) == ("open", 4)
         caisey.people["admin"].post(f"/sessions/{session}/erase", {"reason": "asked for"})
         assert who.get(newest).status_code == 404
-    assert dana.get("/shares")["shares"] == []
+    assert dana.get("/shares")["items"] == []
     assert caisey.verify().returncode == 0

@@ -93,7 +93,7 @@ def test_from_review_to_link(acme: Company, session: str) -> None:
         "Opened the bundle of a share from 127.0.0.1",
         "Opened a share from 127.0.0.1",
     ]
-    (share,) = [one for one in acme.people["dispatcher"].get("/shares")["shares"] if one["id"] == made["share"]]
+    (share,) = [one for one in acme.people["dispatcher"].get("/shares")["items"] if one["id"] == made["share"]]
     assert (share["openings"], share["state"]) == (3, "open")
 
 
@@ -312,8 +312,8 @@ def test_who_may_share(companies: Companies, acme: Company, session: str) -> Non
         assert companies.bolt.people["dispatcher"].call("GET", path).status_code == 404
     companies.bolt.people["dispatcher"].post(f"/shares/{share}/revoke", status=(404,))
     companies.bolt.people["dispatcher"].post(f"/sessions/{session}/transcripts", status=(404,))
-    assert share in [one["id"] for one in acme.people["auditor"].get("/shares")["shares"]]
-    assert share not in [one["id"] for one in companies.bolt.people["dispatcher"].get("/shares")["shares"]]
+    assert share in [one["id"] for one in acme.people["auditor"].get("/shares")["items"]]
+    assert share not in [one["id"] for one in companies.bolt.people["dispatcher"].get("/shares")["items"]]
 
 
 def test_published_is_frozen(acme: Company, session: str) -> None:

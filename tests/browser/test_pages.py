@@ -58,6 +58,7 @@ def pages(busy: Caisey) -> dict[str, tuple[str, str]]:
         "plugins": ("admin", f"{base}/plugins"),
         "audit": ("auditor", f"{base}/audit"),
         "keys": ("admin", f"{base}/keys"),
+        "tokens": ("admin", f"{base}/tokens"),
         "retention": ("admin", f"{base}/retention"),
         "search": ("dispatcher", f"{base}/search?q=linux"),
         "account": ("tom", f"{base}/account"),
@@ -92,6 +93,10 @@ def test_pages_of_everybody_else(busy: Caisey, person: Person, look: str) -> Non
     look_at(page, "company", look)
     page.goto(f"{busy.url}/verify")
     look_at(page, "verify", look)
+    page.goto(f"{busy.url}/api/v1/docs#assignDevices")
+    page.locator("#assignDevices > summary").click()
+    page.locator("#assignDevices pre").first.wait_for()
+    look_at(page, "api", look)
     for name, device in (("consent", "HD-XRAY"), ("consent-active", "HD-FRONTDESK"), ("consent-idle", "NW-WAREHOUSE-1")):
         page.goto(busy.devices[device].consent_page)
         assert page.locator('form[action="answer"]').count() == (name == "consent")
@@ -116,7 +121,7 @@ def test_enrolment_of_this_machine(busy: Caisey, person: Person, tmp_path: Path)
     assert "Harbor Dental" in first.stdout
     admin = busy.people["admin"]
     assert any(row["name"] == "SPARE-1" for group in admin.get("/devices")["groups"] for row in group["rows"])
-    for installer in admin.get("/installers"):
+    for installer in admin.get("/installers")["items"]:
         if installer["state"] == "valid":
             admin.post(f"/installers/{installer['id']}/rotate")
     second = subprocess.run([*command, str(tmp_path / "b")], capture_output=True, text=True)

@@ -17,6 +17,8 @@ GIVEN = {
     "largest_file_bytes": "1048576",
     "sign_in_hours": "8",
     "sign_in_idle_minutes": "30",
+    "api_requests_per_minute": "60",
+    "api_requests_per_minute_of_address": "0",
     "sign_in_again_minutes": "5",
     "witness_seconds": "60",
     "name_companies": "true",

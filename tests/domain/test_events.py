@@ -12,6 +12,7 @@ from caisey_core.domain import events as e
 
 TAGS = [
     "api-token-created",
+    "api-token-revoked",
     "assignment-closed",
     "assignment-moved",
     "audit-exported",

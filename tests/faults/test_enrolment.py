@@ -23,7 +23,7 @@ def enrol(caisey: Caisey, token: str, home: Path) -> tuple[int, str]:
 
 def enrolled(caisey: Caisey, made: Any) -> int:
     """How many devices an installer has enrolled."""
-    listed = caisey.people["admin"].get("/installers")
+    listed = caisey.people["admin"].get("/installers")["items"]
     return len(next(one for one in listed if one["id"] == made["view"]["id"])["enrolled"])
 
 

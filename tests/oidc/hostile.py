@@ -6,7 +6,7 @@ import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import parse_qs, urlencode, urlsplit
 
 from doors import Browser
@@ -14,6 +14,7 @@ from httpx2 import Response
 from signer import Key, claims, public, rsa, signed
 
 Reply = tuple[int, bytes]
+P = TypeVar("P", bound="Hostile")
 
 
 def told(value: object, status: int = 200) -> Reply:
@@ -31,6 +32,7 @@ class Hostile:
     more: dict[str, Any] = field(default_factory=dict)  # claims of the next token
     replies: dict[str, Reply] = field(default_factory=dict)
     described: dict[str, Any] = field(default_factory=dict)  # more members of its description
+    query: str = ""  # of the last request
     codes: list[str] = field(default_factory=list)  # that were redeemed
     verifiers: list[str] = field(default_factory=list)
 
@@ -85,15 +87,17 @@ class Hostile:
 
 
 @contextlib.contextmanager
-def hostile() -> Iterator[Hostile]:
+def hostile(kind: type[P] = Hostile) -> Iterator[P]:  # type: ignore[assignment]
     """Run one for a while."""
 
     class Handler(BaseHTTPRequestHandler):
         def _do(self) -> None:
             body = self.rfile.read(int(self.headers.get("content-length") or 0))
-            status, said = made.reply(urlsplit(self.path).path, body)
+            asked = urlsplit(self.path)
+            made.query = asked.query
+            status, said = made.reply(asked.path, body)
             self.send_response(status)
-            self.send_header("content-type", "application/json")
+            self.send_header("content-type", "text/html" if said.startswith(b"<a ") else "application/json")
             self.send_header("content-length", str(len(said)))
             self.end_headers()
             with contextlib.suppress(OSError):  # whoever asked had enough
@@ -105,7 +109,7 @@ def hostile() -> Iterator[Hostile]:
             """Say nothing."""
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    made = Hostile(server.server_port)
+    made = kind(server.server_port)
     thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()
     try:
@@ -115,15 +119,20 @@ def hostile() -> Iterator[Hostile]:
         server.server_close()
 
 
-def leave(browser: Browser, tenant: str = "acme-msp", **asked: str) -> dict[str, str]:
+def leave(browser: Browser, tenant: str = "acme-msp", plugin: str = "oidc", **asked: str) -> dict[str, str]:
     """Press the button, and return what the browser takes along to the provider."""
-    answer = browser.client.get(f"/t/{tenant}/sign-in/oidc", params=asked, follow_redirects=False)
+    answer = browser.client.get(f"/t/{tenant}/sign-in/{plugin}", params=asked, follow_redirects=False)
     assert answer.status_code == 303, answer.text
     return {name: values[0] for name, values in parse_qs(urlsplit(answer.headers["location"]).query).items()}
 
 
 def come_back(
-    browser: Browser, taken: dict[str, str], provider: Hostile, tenant: str = "acme-msp", **changes: str | None
+    browser: Browser,
+    taken: dict[str, str],
+    provider: Hostile,
+    tenant: str = "acme-msp",
+    plugin: str = "oidc",
+    **changes: str | None,
 ) -> Response:
     """Come back with the provider's answer, changed; a change to None leaves a parameter out."""
     answer: dict[str, str | None] = {
@@ -133,4 +142,4 @@ def come_back(
         **changes,
     }
     sent = urlencode({name: value for name, value in answer.items() if value is not None})
-    return browser.client.get(f"/t/{tenant}/plugins/oidc/callback?{sent}", follow_redirects=False)
+    return browser.client.get(f"/t/{tenant}/plugins/{plugin}/callback?{sent}", follow_redirects=False)

@@ -12,9 +12,9 @@ from companies import Companies
 from doors import TLS, Browser, caisey
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
+from stage import Stage, set_stage
 
 from .doors_table import API, PAGES
-from .stage import Stage, set_stage
 from .test_every_door import _addressed
 
 TRIES = settings(

@@ -11,9 +11,9 @@ import httpx2
 import pytest
 from companies import Companies, Company, two_companies
 from doors import TLS, Browser, caisey
+from stage import FILE, POSITION, Stage, set_stage
 
 from .doors_table import API, PAGES, Door
-from .stage import FILE, POSITION, Stage, set_stage
 from .test_every_door import _addressed
 
 POSTS = {route: door for route, door in PAGES.items() if route.startswith("POST")}

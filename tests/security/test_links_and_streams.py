@@ -10,12 +10,11 @@ from uuid import UUID, uuid4
 import pytest
 from companies import NARROW, Companies, Company
 from doors import until
+from stage import FILE, Stage, set_stage, unknown
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import connect
 
 from caisey_agent.protocol import frames as f
-
-from .stage import FILE, Stage, set_stage, unknown
 
 
 @pytest.fixture(scope="module")

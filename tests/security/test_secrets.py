@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from companies import Companies, Company
 from doors import Browser, Device, until
+from tokens import make, send
 from websockets.sync.client import connect
 
 PASSWORD = "nine herons by the weir"
@@ -71,8 +72,10 @@ def day(companies: Companies) -> list[tuple[str, bytes]]:
         secrets.append(("a session cookie", browser.client.cookies["caisey.acme-msp"]))
     for token in (*acme.installers.values(), acme.people["admin"].post("/installers", {})["token"]):
         secrets.append(("an installer's token", token))
-    rotated = acme.people["admin"].post(f"/installers/{acme.people['admin'].get('/installers')[0]['id']}/rotate")
+    rotated = acme.people["admin"].post(f"/installers/{acme.people['admin'].get('/installers')['items'][0]['id']}/rotate")
     secrets.append(("a new installer's token", rotated["token"]))
+    secrets.append(("a kept answer's token", send(acme.people["admin"], "/installers", {}, "a-key").json()["token"]))
+    secrets.append(("an API token", make(admin, acme.people["admin"], scopes=["read"]).token))
     device: Device = companies.start_device(acme, "PC", "Harbor")
     home = companies.server.data.with_name("acme-msp-PC")
     secrets += [("the device's key", (home / "device.key").read_bytes()), ("page", (home / "page_secret").read_text())]

@@ -27,3 +27,9 @@ class Because(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 class Handover(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     technician: UUID
     reason: str = ""
+
+
+class Name(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What something is to be called."""
+
+    name: str

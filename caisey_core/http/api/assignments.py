@@ -8,8 +8,8 @@ from litestar.status_codes import HTTP_200_OK, HTTP_201_CREATED
 from msgspec import Struct
 
 from caisey_core.domain.events import Priority
-from caisey_core.http.api.asked import Handover, House_, Member_
-from caisey_core.http.problems import given
+from caisey_core.http.api.asked import Because, Handover, House_, Member_
+from caisey_core.http.problems import given, unless
 from caisey_core.services import assignments
 from caisey_core.services.views import (
     AssignmentView,
@@ -46,7 +46,13 @@ async def reassign_device(
 @get("/queue", sync_to_thread=False)
 def show_queue(member: Member_, house: House_) -> QueuePage:
     """Show the caller's queue."""
-    return assignments.queue(house, member)
+    return given(assignments.queue(house, member))
 
 
-handlers = [assign_devices, reassign_device, show_queue]
+@post("/assignments/{assignment:uuid}/close", status_code=HTTP_200_OK)
+async def close_assignment(assignment: FromPath[UUID], data: JSONBody[Because], member: Member_, house: House_) -> None:
+    """Take an assignment off the queue."""
+    unless(await assignments.close(house, member, assignment, data.reason))
+
+
+handlers = [close_assignment, assign_devices, reassign_device, show_queue]

@@ -8,7 +8,8 @@ from litestar.params import FromPath, FromQuery, JSONBody
 from litestar.status_codes import HTTP_200_OK, HTTP_201_CREATED
 from msgspec import Struct
 
-from caisey_core.http.api.asked import Ask, Because, House_, Member_
+from caisey_core.http.api.asked import Ask, Because, House_, Member_, Name
+from caisey_core.http.api.parts import USUAL, After, Limit
 from caisey_core.http.problems import given, unless
 from caisey_core.services import devices, sessions
 from caisey_core.services.views import (
@@ -18,10 +19,6 @@ from caisey_core.services.views import (
     Pending,
     SessionCard,
 )
-
-
-class Name(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    name: str
 
 
 class Place(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -37,11 +34,12 @@ async def list_devices(
     status: FromQuery[Literal["", "online", "offline"]] = "",
     pending: FromQuery[Pending] = "",
     technician: FromQuery[UUID | None] = None,
-    after: FromQuery[str] = "",
+    after: After = "",
+    limit: Limit = USUAL,
 ) -> DevicesPage:
-    """List devices, 50 at once, with the counts of all."""
+    """List the devices that match, grouped by client, with the counts of all."""
     wanted = DeviceFilter(q=q, client=client, status=status, pending=pending, technician=technician, after=after)
-    return await devices.page(house, member, wanted)
+    return given(await devices.page(house, member, wanted, limit))
 
 
 @get("/devices/{device:uuid}")

@@ -8,8 +8,10 @@ from litestar.status_codes import HTTP_200_OK, HTTP_201_CREATED
 from msgspec import Struct
 
 from caisey_core.http.api.asked import House_, Member_
+from caisey_core.http.api.parts import USUAL, After, Limit
 from caisey_core.http.problems import given, unless
 from caisey_core.services import installers
+from caisey_core.services.cursors import Page, cut
 from caisey_core.services.views import (
     InstallerView,
     NewInstaller,
@@ -26,9 +28,10 @@ class NewToken(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 
 @get("/installers")
-async def list_installers(member: Member_, house: House_) -> tuple[InstallerView, ...]:
-    """List installers."""
-    return given(await installers.page(house, member))
+async def list_installers(member: Member_, house: House_, after: After = "", limit: Limit = USUAL) -> Page[InstallerView]:
+    """List installers with what each enrolled, newest first."""
+    rows = given(await installers.page(house, member))
+    return given(cut(rows, lambda row: (row.created_at, row.id), tuple[int, UUID], after, limit, falling=True))
 
 
 @post("/installers", status_code=HTTP_201_CREATED)

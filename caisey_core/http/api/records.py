@@ -5,15 +5,27 @@ from uuid import UUID
 
 from litestar import get
 from litestar.params import FromQuery
+from msgspec import Struct
 
 from caisey_core.http.api.asked import House_, Member_
+from caisey_core.http.api.parts import After
 from caisey_core.http.problems import given
 from caisey_core.services import records
-from caisey_core.services.views import Outcome as SessionOutcome
+from caisey_core.services.cursors import read, write
 from caisey_core.services.views import (
+    FoundSession,
     RecordFilter,
-    RecordsPage,
 )
+from caisey_core.services.views import Outcome as SessionOutcome
+
+
+class FoundPage(Struct, frozen=True, kw_only=True):
+    """Sessions with the lines that fit. `left`: sessions that are not yet indexed; `nothing_asked`: no word and no filter."""
+
+    items: tuple[FoundSession, ...]
+    next: str
+    left: int
+    nothing_asked: bool
 
 
 @get("/search")
@@ -27,10 +39,10 @@ async def search_records(
     since: FromQuery[date | None] = None,
     until: FromQuery[date | None] = None,
     outcome: FromQuery[SessionOutcome] = "",
-    before: FromQuery[int | None] = None,
-) -> RecordsPage:
+    after: After = "",
+) -> FoundPage:
     """Search the records of all sessions: words, "phrases", beginnings*; 20 sessions at once, newest first."""
-    return given(
+    found = given(
         await records.page(
             house,
             member,
@@ -42,10 +54,12 @@ async def search_records(
                 since=since,
                 until=until,
                 outcome=outcome,
-                before=before,
+                before=given(read(after, int)) if after else None,
             ),
         )
     )
+    following = write(found.next) if found.next is not None else ""
+    return FoundPage(items=found.found, next=following, left=found.left, nothing_asked=found.nothing_asked)
 
 
 handlers = [search_records]

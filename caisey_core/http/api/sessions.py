@@ -4,15 +4,16 @@ from typing import Annotated
 from uuid import UUID
 
 from litestar import get, post
-from litestar.params import FromPath, JSONBody
+from litestar.params import FromPath, FromQuery, JSONBody
 from litestar.status_codes import HTTP_200_OK, HTTP_202_ACCEPTED
 from msgspec import Meta, Struct
 
 from caisey_core.domain.events import Resolution
 from caisey_core.http.api.asked import Ask, Because, Handover, House_, Member_
-from caisey_core.http.problems import RefusedError, given, unless
+from caisey_core.http.api.parts import USUAL, After, Limit
+from caisey_core.http.problems import given, unless
 from caisey_core.services import commands, review, sessions
-from caisey_core.services.outcomes import NOT_FOUND
+from caisey_core.services.cursors import Page
 from caisey_core.services.views import (
     Board,
     CommandCard,
@@ -25,7 +26,7 @@ class Message(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     message: str = ""
 
 
-class Line(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class CommandLine(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     line: Annotated[str, Meta(min_length=1)]
 
 
@@ -40,18 +41,34 @@ class Outcome(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 
 @get("/sessions")
-async def show_board(member: Member_, house: House_) -> Board:
-    """Show all sessions by where they stand."""
-    return await review.board(house, member, SessionFilter())
+async def show_board(
+    member: Member_,
+    house: House_,
+    q: FromQuery[str] = "",
+    client: FromQuery[UUID | None] = None,
+    technician: FromQuery[UUID | None] = None,
+) -> Board:
+    """Show the sessions that are open, by where they stand, and the last 50 that ended."""
+    return given(await review.board(house, member, SessionFilter(q=q, client=client, technician=technician)))
+
+
+@get("/sessions/ended")
+async def list_ended_sessions(
+    member: Member_,
+    house: House_,
+    client: FromQuery[UUID | None] = None,
+    technician: FromQuery[UUID | None] = None,
+    after: After = "",
+    limit: Limit = USUAL,
+) -> Page[SessionCard]:
+    """List the sessions that are over, newest first."""
+    return given(await review.ended(house, member, client, technician, after, limit))
 
 
 @get("/sessions/{session:uuid}/card")
 async def show_card(session: FromPath[UUID], member: Member_, house: House_) -> SessionCard:
     """Show how a session stands."""
-    found = await review.card(house, member, session)
-    if found is None:
-        raise RefusedError(NOT_FOUND)
-    return found
+    return given(await review.shown_card(house, member, session))
 
 
 @post("/sessions/{session:uuid}/ask", status_code=HTTP_200_OK)
@@ -79,7 +96,7 @@ async def reassign_session(session: FromPath[UUID], data: JSONBody[Handover], me
 
 
 @post("/sessions/{session:uuid}/commands", status_code=HTTP_202_ACCEPTED)
-async def run_command(session: FromPath[UUID], data: JSONBody[Line], member: Member_, house: House_) -> CommandCard:
+async def run_command(session: FromPath[UUID], data: JSONBody[CommandLine], member: Member_, house: House_) -> CommandCard:
     """Accept a command: 202 says that it is in the record, not that it has run."""
     return given(await commands.run(house, member, session, data.line))
 
@@ -98,6 +115,7 @@ async def complete_session(session: FromPath[UUID], data: JSONBody[Outcome], mem
 
 handlers = [
     show_board,
+    list_ended_sessions,
     show_card,
     ask_more,
     nudge_session,

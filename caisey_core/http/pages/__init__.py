@@ -3,6 +3,7 @@
 from caisey_core.http.pages import (
     account,
     administration,
+    api_docs,
     assignments,
     devices,
     events,
@@ -13,6 +14,7 @@ from caisey_core.http.pages import (
     sessions,
     share,
     sign_in,
+    tokens,
     transcripts,
     verify,
 )
@@ -24,10 +26,11 @@ handlers = [
     *administration.handlers,
     *members.handlers,
     *account.handlers,
+    *tokens.handlers,
     *notices.handlers,
     *plugins.handlers,
     *records.handlers,
     *transcripts.handlers,
     *events.handlers,
 ]
-public_handlers = [*sign_in.handlers, *verify.handlers, *share.handlers]
+public_handlers = [*api_docs.handlers, *sign_in.handlers, *verify.handlers, *share.handlers]

@@ -49,7 +49,7 @@ DAY = InstallerForm(expires_hours="24")
 async def _clients(
     house: House, request: AnyRequest, member: Member, typed: ClientName, refused: Refused | None = None
 ) -> Response[bytes]:
-    view = await clients.page(house, member)
+    view = given(await clients.page(house, member))
     return await page(
         house,
         request,
@@ -85,7 +85,7 @@ async def rename_client(
 ) -> Response[Any]:
     """Rename a client."""
     typed = await form(request, ClientName)
-    before = next((view.name for view in await clients.page(house, member) if view.id == client), "")
+    before = next((view.name for view in given(await clients.page(house, member)) if view.id == client), "")
     view = given(await clients.rename(house, member, client, typed.name))
     address = f"/t/{member.tenant_slug}/clients"
     undo = (Step(action=request.url.path, fields={"name": before}),)

@@ -41,7 +41,7 @@ class Because(Struct, frozen=True, kw_only=True):
 @get("/queue")
 async def queue(request: AnyRequest, house: NamedDependency[House], member: NamedDependency[Member]) -> Response[bytes]:
     """Show what this member has to do."""
-    view = assignments.queue(house, member)
+    view = given(assignments.queue(house, member))
     return await page(house, request, member, "queue/queue.html", nav="queue", live="queue", view=view)
 
 

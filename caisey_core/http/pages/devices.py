@@ -33,7 +33,7 @@ class Because(Struct, frozen=True, kw_only=True):
 async def home(request: AnyRequest, house: NamedDependency[House], member: NamedDependency[Member]) -> Response[bytes]:
     """Show the devices that match the filters in the address; the next part of them alone where a list asks for more."""
     wanted = query(request, DeviceFilter)
-    view = await devices.page(house, member, wanted)
+    view = given(await devices.page(house, member, wanted))
     if wanted.after and request.headers.get("hx-request"):
         part = render(
             request, "devices/more.html", view=view, base=f"/t/{member.tenant_slug}", choose=member.may(May.ASSIGN), more=True

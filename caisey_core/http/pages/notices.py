@@ -10,7 +10,7 @@ from msgspec import Struct
 
 from caisey_core.domain.roles import Member
 from caisey_core.http.forms import form
-from caisey_core.http.pages.answers import Done, answer, unless
+from caisey_core.http.pages.answers import Done, answer, given, unless
 from caisey_core.http.rendering import AnyRequest, page
 from caisey_core.services import notices, search
 from caisey_core.services.house import House
@@ -26,7 +26,7 @@ class Which(Struct, frozen=True, kw_only=True):
 @get("/notices")
 async def list_notices(request: AnyRequest, house: NamedDependency[House], member: NamedDependency[Member]) -> Response[bytes]:
     """Show the member's notices."""
-    view = await notices.page(house, member)
+    view = given(await notices.page(house, member)).items
     return await page(house, request, member, "notices/list.html", nav="notices", view=view)
 
 
@@ -42,7 +42,7 @@ async def read(request: AnyRequest, house: NamedDependency[House], member: Named
 @get("/find")
 async def find(house: NamedDependency[House], member: NamedDependency[Member], q: FromQuery[str] = "") -> tuple[Hit, ...]:
     """Answer the search box."""
-    return await search.find(house, member, q)
+    return given(await search.find(house, member, q))
 
 
 handlers = [list_notices, read, find]

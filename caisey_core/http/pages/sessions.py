@@ -51,7 +51,7 @@ class Outcome(Struct, frozen=True, kw_only=True):
 @get("/sessions")
 async def board(request: AnyRequest, house: NamedDependency[House], member: NamedDependency[Member]) -> Response[bytes]:
     """Show all sessions by where they stand."""
-    view = await review.board(house, member, query(request, SessionFilter))
+    view = given(await review.board(house, member, query(request, SessionFilter)))
     return await page(house, request, member, "sessions/board.html", nav="sessions", live="sessions", view=view)
 
 

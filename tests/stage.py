@@ -68,5 +68,13 @@ def set_stage(companies: Companies, company: Company) -> Stage:
         "identity": str(company.members["mia"]),
         "plugin": PLUGIN,
     }
+
+    def token() -> str:
+        browser = company.browser("admin")
+        browser.post(f"/t/{company.slug}/tokens/services", label="Of the stage", scopes="read", expires_days="7")
+        return str(admin.get("/tokens?limit=1")["items"][0]["id"])
+
     makers = {"transcript": lambda: Review.of(dispatcher, session).id, "share": lambda: published()[1]}
-    return Stage(company, ids, {"assignment": assignment, "installer": installer, "position": lambda: POSITION, **makers})
+    return Stage(
+        company, ids, {"assignment": assignment, "installer": installer, "token": token, "position": lambda: POSITION, **makers}
+    )

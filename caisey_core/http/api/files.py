@@ -29,7 +29,7 @@ class Wanted(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 @post("/sessions/{session:uuid}/files", status_code=HTTP_202_ACCEPTED, request_max_body_size=None)
-async def upload(
+async def upload_file(
     request: Request[Any, Any, Any],
     session: FromPath[UUID],
     path: FromQuery[str],
@@ -42,7 +42,7 @@ async def upload(
 
 
 @post("/sessions/{session:uuid}/files/download", status_code=HTTP_202_ACCEPTED)
-async def download(
+async def download_file(
     session: FromPath[UUID], data: JSONBody[Wanted], member: NamedDependency[Member], house: NamedDependency[House]
 ) -> TransferCard:
     """Ask the device for a file; fetch it by its id once its transfer is finished."""
@@ -50,7 +50,7 @@ async def download(
 
 
 @post("/sessions/{session:uuid}/files/{transfer:uuid}/cancel", status_code=HTTP_200_OK)
-async def cancel(
+async def cancel_transfer(
     session: FromPath[UUID],
     transfer: FromPath[UUID],
     member: NamedDependency[Member],
@@ -61,7 +61,7 @@ async def cancel(
 
 
 @get("/sessions/{session:uuid}/files/{transfer:uuid}")
-async def fetch(
+async def fetch_file(
     session: FromPath[UUID],
     transfer: FromPath[UUID],
     member: NamedDependency[Member],
@@ -81,7 +81,7 @@ async def fetch(
 
 
 @get("/sessions/{session:uuid}/commands/{command:uuid}/output")
-async def output(
+async def command_output(
     session: FromPath[UUID],
     command: FromPath[UUID],
     member: NamedDependency[Member],
@@ -98,7 +98,7 @@ async def output(
 
 
 @get("/sessions/{session:uuid}/bundle")
-async def bundle(session: FromPath[UUID], member: NamedDependency[Member], house: NamedDependency[House]) -> Stream:
+async def session_bundle(session: FromPath[UUID], member: NamedDependency[Member], house: NamedDependency[House]) -> Stream:
     """Give a session as one file that anybody can check offline. Each export is an event of the audit log."""
     made = given(await export.session(house, member, session))
     headers = {
@@ -116,7 +116,7 @@ async def _pieces(file: IO[bytes]) -> AsyncIterator[bytes]:
 
 
 @get("/sessions/{session:uuid}/terminal.cast")
-async def recording(session: FromPath[UUID], member: NamedDependency[Member], house: NamedDependency[House]) -> Stream:
+async def terminal_recording(session: FromPath[UUID], member: NamedDependency[Member], house: NamedDependency[House]) -> Stream:
     """Give a session's terminal as an asciicast v2: output, sizes, and marks for commands, consent and reassignments."""
     found = given(await review.recording(house, member, session))
     headers = {
@@ -127,4 +127,4 @@ async def recording(session: FromPath[UUID], member: NamedDependency[Member], ho
     return Stream(found, media_type="application/x-asciicast", headers=headers)
 
 
-handlers = [upload, download, cancel, fetch, output, bundle, recording]
+handlers = [upload_file, download_file, cancel_transfer, fetch_file, command_output, session_bundle, terminal_recording]
