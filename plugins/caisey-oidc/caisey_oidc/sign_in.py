@@ -30,6 +30,7 @@ BACK_CHANNEL: Final = "backchannel-logout"
 REMEMBERED_SECONDS: Final = 2 * 3600  # a logout token's id, against a second use
 LARGEST_LOGOUT: Final = 64 * 1024  # bytes
 EVERY_CLIENT: Final = "*"
+LONGEST_SUBJECT: Final = 255  # characters, of issuer and subject together
 ASK: Final = "Ask an admin of your company."
 NOT_IN_A_GROUP: Final = NotIdentified(reason="Your account is in no group that may sign in here.", what_to_do=ASK)
 NOT_THIS_DOMAIN: Final = NotIdentified(
@@ -120,7 +121,8 @@ class CompanySignIn(Identity):
     def _subject(party: RelyingParty, sub: str) -> str:
         """The identity key is issuer and subject, never the address (Core 5.7): after a change of the provider nobody is taken
         for somebody else. An issuer has no fragment, so that the two cannot run into each other."""
-        return f"{party.client.issuer}#{sub}"
+        whole = f"{party.client.issuer}#{sub}"
+        return whole if len(whole) <= LONGEST_SUBJECT else f"sha256:{hashlib.sha256(whole.encode()).hexdigest()}"
 
     @staticmethod
     def _session(party: RelyingParty, sid: str) -> str:
