@@ -65,6 +65,7 @@ class NotIdentified(Struct, frozen=True, kw_only=True):
     """The person is not known; `reason` is shown and must not say which part was wrong."""
 
     reason: str
+    what_to_do: str = ""  # shown after the reason; empty: to try again
     retry_after_seconds: float | None = None  # set while tries are throttled
 
 
