@@ -36,7 +36,7 @@ from caisey_core.record.store import StoreTrouble
 from caisey_core.record.stores import open_store
 from caisey_core.record.writer import Record
 from caisey_core.search.indexes import open_index
-from caisey_core.services import closing, erasure, plugin_report, reconnect, screen, tenancy, witnesses
+from caisey_core.services import closing, erasure, plugin_news, plugin_report, reconnect, screen, tenancy, witnesses
 from caisey_core.services.bearers import Bearers
 from caisey_core.services.house import House, Live, log
 from caisey_core.services.indexing import Indexer
@@ -104,6 +104,7 @@ async def _begin(house: House) -> None:
     house.sharing = Sharing()
     house.tenancy = Tenancy(house)
     house.journal.heard.append(partial(screen.heard, house))
+    house.plugins.heard = partial(plugin_news.heard, house)
     known = set(record.tenants())
     for tenant in await catalogue.tenants.all():
         if tenant.id not in known:

@@ -128,12 +128,25 @@ def _parser() -> argparse.ArgumentParser:
     _add_database(doctor)
     doctor.set_defaults(run=_doctor)
 
+    rotate = commands.add_parser("rotate-keys", help="seal plugins' secrets under new keys; the server must be stopped")
+    rotate.add_argument("--data", type=Path, required=True)
+    rotate.add_argument("--new-master-key", action="store_true", help="replace the master key as well")
+    _add_database(rotate)
+    rotate.set_defaults(run=_rotate_keys)
+
     _add_tenant(commands.add_parser("tenant", help="begin, list, suspend and resume companies, also while it is served"))
 
-    plugins = commands.add_parser("plugins", help="list what is installed, and how it does on a server")
+    plugins = commands.add_parser("plugins", help="list what is installed and how it does, or begin a plugin of your own")
     plugins.add_argument("--data", type=Path, help="data folder of an installation: how plugins do on its server")
     plugins.add_argument("--traceback", action="store_true", help="show where a broken plugin failed")
     plugins.set_defaults(run=_plugins)
+    new = plugins.add_subparsers(metavar="COMMAND").add_parser("new", help="write a new plugin whose tests pass at once")
+    new.add_argument("name", metavar="NAME", help="lower-case letters, digits and hyphens; the distribution is caisey-NAME")
+    new.add_argument("--kind", required=True, metavar="KIND", help="identity, ticketing, shell or notifier")
+    new.add_argument(
+        "--in", dest="parent", type=Path, default=Path(), metavar="DIR", help="where its folder goes (default: here)"
+    )
+    new.set_defaults(run=_new_plugin)
     return parser
 
 
@@ -251,6 +264,17 @@ def _restore(given: argparse.Namespace) -> int:
     return 0
 
 
+def _rotate_keys(given: argparse.Namespace) -> int:
+    from caisey_core.occupied import occupied
+    from caisey_core.services import key_rotation
+
+    where = _databases(given)
+    with occupied(given.data):
+        for line in asyncio.run(key_rotation.rotate(where, new_master=given.new_master_key)):
+            print(line)
+    return 0
+
+
 def _doctor(given: argparse.Namespace) -> int:
     from caisey_core import config
 
@@ -314,6 +338,17 @@ def _plugins(given: argparse.Namespace) -> int:
         if report is None:
             return _fail(f"No server has told yet how plugins do in {given.data}.")
         print("\n" + "\n".join(plugin_report.words(report)))
+    return 0
+
+
+def _new_plugin(given: argparse.Namespace) -> int:
+    from caisey_core import new_plugin
+
+    try:
+        folder = new_plugin.write(given.name, given.kind, given.parent)
+    except new_plugin.CannotWrite as error:
+        return _fail(str(error))
+    print(f"Wrote {folder}. Its README says how to test it; docs/write-a-plugin.md says the rest.")
     return 0
 
 

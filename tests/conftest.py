@@ -11,6 +11,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 from companies import Companies, two_companies
 from databases import Postgres, postgres
 from doors import Caisey, running
+from wheels import Environment, strangers_pager
 
 
 @pytest.fixture(scope="session")
@@ -47,3 +48,9 @@ def companies(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Companies]:
     """A server of this module's own with two companies in one data folder."""
     with two_companies(tmp_path_factory.mktemp("companies") / "data") as made:
         yield made
+
+
+@pytest.fixture(scope="session")
+def stranger(tmp_path_factory: pytest.TempPathFactory) -> Environment:
+    """An environment with a stranger's notifier `pager`, which was built outside the repository: for `two_companies(python=…)`."""
+    return strangers_pager(tmp_path_factory.mktemp("stranger"))

@@ -96,12 +96,13 @@ class Server:
     url: str = ""
     process: subprocess.Popen[bytes] | None = None
     port: int = 0
+    python: str = sys.executable  # of the environment that it runs in
 
     def start(self) -> None:
         """Start, on a free port if none was chosen."""
         ready = self.data.with_name(self.data.name + ".ready")
         ready.unlink(missing_ok=True)
-        command = [sys.executable, "-m", "caisey_core.cli", "serve", "--data", str(self.data), "--port", str(self.port)]
+        command = [self.python, "-m", "caisey_core.cli", "serve", "--data", str(self.data), "--port", str(self.port)]
         with self.data.with_name(self.data.name + ".log").open("ab") as log:
             self.process = subprocess.Popen([*command, "--ready-file", str(ready)], stdout=log, stderr=log)
         process = self.process

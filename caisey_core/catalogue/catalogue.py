@@ -12,6 +12,7 @@ from caisey_core.catalogue.clients import Clients
 from caisey_core.catalogue.devices import Devices
 from caisey_core.catalogue.engine import CatalogueTrouble, PooledSQLiteEngine, system_scope
 from caisey_core.catalogue.erasures import Erasures
+from caisey_core.catalogue.holders import Holders
 from caisey_core.catalogue.installers import Installers
 from caisey_core.catalogue.members import Members
 from caisey_core.catalogue.notices import Notices
@@ -22,6 +23,7 @@ from caisey_core.catalogue.shares import Shares
 from caisey_core.catalogue.sign_ins import SignIns
 from caisey_core.catalogue.tenants import Tenants
 from caisey_core.catalogue.transcripts import Transcripts
+from caisey_core.catalogue.ways import Ways
 from caisey_core.catalogue.witnesses import Witnesses
 
 if TYPE_CHECKING:
@@ -37,6 +39,8 @@ class Catalogue:
         self.clients = Clients()
         self.members = Members(engine)
         self.sign_ins = SignIns()
+        self.ways = Ways()
+        self.holders = Holders()
         self.api_tokens = ApiTokens()
         self.api_answers = ApiAnswers()
         self.installers = Installers(engine)

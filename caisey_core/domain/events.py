@@ -365,6 +365,7 @@ class MemberCreated(Event, frozen=True, tag="member-created"):
     email: str
     role: str
     clients: tuple[UUID, ...] | None = None  # that the member serves; None: all
+    by_plugin: str = ""  # the identity plugin at which they signed in for the first time; empty: the actor made them
 
 
 class MemberChanged(Event, frozen=True, tag="member-changed"):
@@ -420,6 +421,14 @@ class SignInFailed(Event, frozen=True, tag="sign-in-failed"):
 
 class SignedOut(Event, frozen=True, tag="signed-out"):
     member: UUID
+    by_plugin: str = ""  # the identity plugin that told that the sign-in ended; empty: the member signed out
+
+
+class MemberLinked(Event, frozen=True, tag="member-linked"):
+    """A member signed in a further way for the first time; the provider vouched for their address."""
+
+    member: UUID
+    way: str  # plugin name
 
 
 class PasswordSet(Event, frozen=True, tag="password-set"):
@@ -698,6 +707,7 @@ AuditEvent = (
     | SignedIn
     | SignInFailed
     | SignedOut
+    | MemberLinked
     | PasswordSet
     | InstallerCreated
     | InstallerRotated

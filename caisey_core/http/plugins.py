@@ -1,6 +1,7 @@
 """The door for requests from outside that are a plugin's: a provider's answer to a sign-in, a vendor's webhook."""
 
 from typing import Any, Final
+from urllib.parse import parse_qsl
 
 from litestar import HttpMethod, Response, route
 from litestar.di import NamedDependency
@@ -8,7 +9,7 @@ from litestar.params import FromPath
 
 from caisey_core.http.pages.answers import given
 from caisey_core.http.pages.sign_in import after_provider
-from caisey_core.http.problems import RefusedError
+from caisey_core.http.problems import UNREADABLE, RefusedError
 from caisey_core.http.rendering import AnyRequest
 from caisey_core.http.who import address_of
 from caisey_core.services import plugin_doors, redirects
@@ -16,15 +17,25 @@ from caisey_core.services.house import House
 from caisey_hookspecs import IncomingRequest
 
 LARGEST_BODY: Final = 256 * 1024  # bytes
+MOST_PARAMETERS: Final = 1000  # in an address
 _OURS: Final = frozenset({"cookie"})  # what a browser says to us alone
 _UNSAFE: Final = frozenset({"text/html", "application/xhtml+xml", "text/xml", "application/xml", "image/svg+xml"})
 
 
 def _incoming(request: AnyRequest, path: str, body: bytes) -> IncomingRequest:
+    try:  # by hand: Litestar puts equal names together
+        query = parse_qsl(
+            request.scope["query_string"].decode("latin-1"),
+            keep_blank_values=True,
+            errors="replace",
+            max_num_fields=MOST_PARAMETERS,
+        )
+    except ValueError:
+        raise RefusedError(UNREADABLE) from None
     return IncomingRequest(
         method=request.method,
         path=path,
-        query=tuple(request.query_params.multi_items()),
+        query=tuple(query),
         headers=tuple((name.lower(), value) for name, value in request.headers.multi_items() if name.lower() not in _OURS),
         body=body,
         address=address_of(request),

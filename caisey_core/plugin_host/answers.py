@@ -5,7 +5,7 @@ import decimal
 import inspect
 import uuid
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Any, Final, get_origin
 
 import msgspec
 from msgspec import Struct
@@ -23,14 +23,14 @@ def checked(answer: object, expected: tuple[type, ...]) -> Any:
     Nothing of the plugin's own comes along: neither its subclasses nor its strings that only look like one.
     """
     no_coroutine(answer)
-    wanted = next((one for one in expected if isinstance(answer, one)), None)
+    wanted = next((one for one in expected if isinstance(answer, get_origin(one) or one)), None)
     if wanted is None:
         raise Misfit(f"gave {type(answer).__name__} as an answer")
     _weigh(answer)
     try:
         return msgspec.convert(msgspec.to_builtins(answer, builtin_types=AS_THEY_ARE), wanted)
     except (msgspec.ValidationError, TypeError, ValueError, RecursionError) as error:
-        raise Misfit(f"gave a {wanted.__name__} that does not fit the contract ({error})") from error
+        raise Misfit(f"gave a {(get_origin(wanted) or wanted).__name__} that does not fit the contract ({error})") from error
 
 
 def no_coroutine(value: object) -> None:

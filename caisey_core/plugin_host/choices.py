@@ -16,8 +16,8 @@ from caisey_core.record.keys import KeyTrouble, MasterKey
 
 
 class Opened(Struct, frozen=True):
-    """One plugin in one tenant; `settings` is JSON with its secrets in clear. `trouble` says why it is off although it is
-    enabled: what is stored cannot be read any more, and is kept."""
+    """One plugin in one tenant; `settings` is JSON with its secrets in clear, `stored` the same with its secrets sealed, to be
+    shown. `trouble` says why it is off although it is enabled: what is stored cannot be read any more, and is kept."""
 
     plugin: str
     enabled: bool = True
@@ -25,6 +25,7 @@ class Opened(Struct, frozen=True):
     allow_private: bool = False
     version: int = 0
     trouble: str = ""
+    stored: bytes | None = None
 
     def __repr__(self) -> str:
         return f"Opened({self.plugin!r}, version={self.version})"  # never the settings
@@ -133,4 +134,5 @@ def _opened(key: TenantKey, choice: Choice, trouble: str) -> Opened:
         allow_private=choice.allow_private,
         version=choice.version,
         trouble=trouble if choice.settings is not None else "",
+        stored=choice.settings,
     )

@@ -12,7 +12,7 @@ from msgspec import Struct
 
 from caisey_core.catalogue.plugin_store import PluginStore
 from caisey_core.plugin_host.settings import concealed
-from caisey_hookspecs import Change, Clock, Context, Entry, Http, PluginInfo, Rejected, Secret
+from caisey_hookspecs import Clock, Context, Entry, Http, PluginInfo, Rejected, Reporter, Secret
 
 LONGEST_KEY: Final = 200  # characters
 LARGEST_VALUE: Final = 64 * 1024  # bytes
@@ -57,10 +57,6 @@ class SystemClock:
         return datetime.now(UTC)
 
 
-async def _report(change: Change) -> None:
-    logging.getLogger("caisey.plugins").info("reported: %s %s", change.subject, change.reference)
-
-
 def decode_settings(info: PluginInfo, stored: bytes | None, seen: list[str] | None = None) -> Struct:
     """Return what a tenant's admin entered (JSON), or the defaults. `seen` gets the texts of secrets, also where the rest fails.
 
@@ -85,6 +81,7 @@ def make_context(
     clock: Clock,
     http: Http,
     log: logging.Logger,
+    report: Reporter,
 ) -> Context[Any]:
     """Return the context of one plugin in one tenant. `core` is the loop on which the store's queries run."""
     return Context(
@@ -94,5 +91,5 @@ def make_context(
         http=http,
         log=log,
         clock=clock,
-        report=_report,
+        report=report,
     )

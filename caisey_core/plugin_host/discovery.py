@@ -1,14 +1,13 @@
 """Finds installed plugins: each entry point of the group `caisey.plugins` by itself, so that a broken one harms no other."""
 
 import inspect
-import re
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from importlib.metadata import Distribution, EntryPoint, distributions, version
-from typing import Any, Final, get_origin
+from typing import Final
 
-import msgspec
 import pluggy
+import structlog
 from msgspec import Struct
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
@@ -18,28 +17,13 @@ from caisey_core.plugin_host.failures import failure_of
 from caisey_core.plugin_host.reach import Hosts
 from caisey_core.plugin_host.runner import interrupt
 from caisey_core.plugin_host.settings import Setting, form_of, schema_of
-from caisey_hookspecs import CONTRACT, Identity, Notifier, PluginInfo, Rejected, Shell, identity, notifier, plugin, shell
+from caisey_hookspecs import PluginInfo, Rejected
+from caisey_hookspecs.declaration import GROUP, OTHER_VERSION, Misfit, checked, register
 
-GROUP: Final = "caisey.plugins"
+log: structlog.stdlib.BoundLogger = structlog.get_logger("caisey.plugins")
+
 OK: Final = "ok"
-OLDEST_CONTRACT: Final = 1  # that still works
-OTHER_VERSION: Final = "install another version of the plugin, or of Caisey"
 IMPORT_SECONDS: Final = 10.0
-NAME: Final = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
-
-
-class KindOfPlugin(Struct, frozen=True):
-    """The hook that makes a tenant's object of a kind, and the class of that object."""
-
-    hook: str
-    makes: type[Any]
-
-
-KINDS: Final = {
-    "identity": KindOfPlugin("caisey_identity", Identity),
-    "shell": KindOfPlugin("caisey_shell", Shell),
-    "notifier": KindOfPlugin("caisey_notifier", Notifier),
-}
 
 
 class Installed(Struct, frozen=True):
@@ -59,10 +43,6 @@ class Installed(Struct, frozen=True):
     def needs_settings(self) -> bool:
         """Say whether it can do nothing before somebody entered its settings."""
         return any(one.required for one in self.form)
-
-
-class _Broken(Exception):
-    """Why a plugin cannot be used."""
 
 
 def discover() -> list[Installed]:
@@ -128,7 +108,7 @@ def _examine(entry: EntryPoint) -> Installed:
     def look() -> None:
         try:
             result.append(_load(entry))
-        except _Broken as error:
+        except Misfit as error:
             result.append(_unusable(entry, str(error), failure_of(error).trace if error.__cause__ is not None else ""))
         except BaseException as error:  # the plugin border: its code ran, and may have called exit()
             failure = failure_of(error)
@@ -149,29 +129,24 @@ def _examine(entry: EntryPoint) -> Installed:
 def _load(entry: EntryPoint) -> Installed:
     _look_at_requirements(entry)
     loaded = entry.load()
-    manager = pluggy.PluginManager("caisey")
-    for specification in (plugin, identity, notifier, shell):
-        manager.add_hookspecs(specification)
+    registered = register(loaded, entry.name)
+    for words in registered.deprecated:
+        log.warning("a plugin uses what will go", plugin=entry.name, words=words)
     try:
-        manager.register(loaded, entry.name)
-        manager.check_pending()
-    except pluggy.PluginValidationError as error:
-        raise _Broken(f"its hooks do not fit the contract ({' '.join(str(error).split())})") from error
-    try:
-        told = manager.hook.caisey_plugin()
+        told = registered.hooks.caisey_plugin()
     except Exception as error:
-        raise _Broken(f"its caisey_plugin fails ({failure_of(error).words})") from error
+        raise Misfit(f"its caisey_plugin fails ({failure_of(error).words})") from error
     if inspect.iscoroutine(told):
         told.close()
-        raise _Broken("its caisey_plugin is a coroutine: leave out the async")
+        raise Misfit("its caisey_plugin is a coroutine: leave out the async")
     if not isinstance(told, PluginInfo):
-        raise _Broken("it has no caisey_plugin hook that returns a PluginInfo")
-    info = _checked(told, entry.name, manager.hook)
+        raise Misfit("it has no caisey_plugin hook that returns a PluginInfo")
+    info = _checked(told, entry.name, registered.hooks)
     try:
         form, schema = form_of(info.settings), schema_of(info.settings)
     except Exception as error:  # the plugin border: whatever a foreign type does to the inspection
-        raise _Broken(f"its settings cannot be read ({failure_of(error).words})") from error
-    return Installed(entry.name, _distribution(entry), info, manager.hook, OK, form=form, schema=schema)
+        raise Misfit(f"its settings cannot be read ({failure_of(error).words})") from error
+    return Installed(entry.name, _distribution(entry), info, registered.hooks, OK, form=form, schema=schema)
 
 
 def _look_at_requirements(entry: EntryPoint) -> None:
@@ -181,40 +156,13 @@ def _look_at_requirements(entry: EntryPoint) -> None:
         wanted = Requirement(text)
         applies = wanted.marker is None or wanted.marker.evaluate()
         if canonicalize_name(wanted.name) == "caisey-hookspecs" and applies and not wanted.specifier.contains(have, True):
-            raise _Broken(f"it needs caisey-hookspecs {wanted.specifier}, and {have} is installed: {OTHER_VERSION}")
+            raise Misfit(f"it needs caisey-hookspecs {wanted.specifier}, and {have} is installed: {OTHER_VERSION}")
 
 
 def _checked(told: PluginInfo, name: str, hooks: pluggy.HookRelay) -> PluginInfo:
-    try:
-        given = {field: getattr(told, field) for field in PluginInfo.__struct_fields__}
-        info = msgspec.convert(given, PluginInfo, dec_hook=_as_it_is)  # a Struct does not check what it is made of
-    except (msgspec.ValidationError, AttributeError) as error:
-        raise _Broken(f"its PluginInfo does not fit the contract ({error})") from error
-    if not OLDEST_CONTRACT <= info.contract <= CONTRACT:
-        raise _Broken(f"it needs version {info.contract} of the contract, and this Caisey has {CONTRACT}: {OTHER_VERSION}")
-    if info.name != name:
-        raise _Broken(f"it calls itself “{info.name}”, its entry point “{name}”")
-    if not NAME.fullmatch(name):
-        raise _Broken("its name has other characters than lower-case letters, digits and hyphens")
-    if not info.kinds:
-        raise _Broken("it names no kind")
-    for kind in info.kinds:
-        if kind not in KINDS:
-            raise _Broken(f"this version of Caisey cannot use plugins of the kind “{kind}”")
-        if not getattr(hooks, KINDS[kind].hook).get_hookimpls():
-            raise _Broken(f"it says that it is of the kind “{kind}” but lacks the hook {KINDS[kind].hook}")
+    info = checked(told, name, hooks)
     try:
         Hosts(info.hosts)
     except Rejected as error:
-        raise _Broken(f"it declares a host that is none ({error})") from error
+        raise Misfit(f"it declares a host that is none ({error})") from error
     return info
-
-
-def _as_it_is(wanted: Any, value: Any) -> Any:
-    if get_origin(wanted) is Callable:
-        if callable(value):
-            return value
-        raise msgspec.ValidationError(f"Expected a function, got {value!r}")
-    if isinstance(value, type) and issubclass(value, Struct):
-        return value
-    raise msgspec.ValidationError(f"Expected a Struct type, got {value!r}")

@@ -10,7 +10,7 @@ from typing import Any, Final, Protocol
 import msgspec
 from msgspec import Struct
 
-from caisey_core.plugin_host.settings import Setting
+from caisey_core.plugin_host.settings import SEALED, Setting
 
 MOST_ROWS: Final = 100  # of one list
 KEPT: Final = "kept"  # a program names a stored secret as {"kept": "accounts.0.token"}
@@ -84,7 +84,8 @@ def _given(setting: Setting, value: Any) -> Any:
 
 
 def as_entered(form: Sequence[Setting], stored: Mapping[str, Any], within: str = "") -> dict[str, Any]:
-    """Return stored settings as a form holds them; secrets are `Kept`. What no longer fits the form is left empty."""
+    """Return stored settings, their secrets sealed, as a form holds them; secrets are `Kept`. What no longer fits the form is left
+    empty: also a secret that is none any more in this version of the plugin."""
     return {one.name: _entered(one, stored.get(one.name, one.default), within + one.name) for one in form}
 
 
@@ -106,12 +107,15 @@ def _entered(setting: Setting, value: Any, path: str) -> Any:
         case "texts":
             return "\n".join(str(one) for one in value) if isinstance(value, list | tuple) else ""
         case "json":
-            return "" if value is None else msgspec.json.format(msgspec.json.encode(value)).decode()
+            return "" if value is None else msgspec.json.format(msgspec.json.encode(_veiled(value))).decode()
     return str(value) if isinstance(value, str | int | float) else ""
 
 
 def without_secrets(form: Sequence[Setting], stored: Mapping[str, Any], within: str = "") -> dict[str, Any]:
-    """Return stored settings as a program reads them: in a secret's place is where it is kept. Left-out fields have their default."""
+    """Return stored settings, their secrets sealed, as a program reads them: in a secret's place is where it is kept.
+
+    What was left out has its default.
+    """
     found = {}
     for one in form:
         path, value = within + one.name, stored.get(one.name, one.default)
@@ -123,8 +127,15 @@ def without_secrets(form: Sequence[Setting], stored: Mapping[str, Any], within: 
             value = [
                 without_secrets(one.fields, row if isinstance(row, dict) else {}, f"{path}.{n}.") for n, row in enumerate(value)
             ]
-        found[one.name] = value
+        found[one.name] = value if one.shape == "secret" else _veiled(value)
     return found
+
+
+def _veiled(value: Any) -> Any:
+    """Return a value without what is sealed in it."""
+    if isinstance(value, dict):
+        return None if SEALED in value else {name: _veiled(inner) for name, inner in value.items()}
+    return [_veiled(inner) for inner in value] if isinstance(value, list) else value
 
 
 def pairs(form: Sequence[Setting], entered: Mapping[str, Any], within: str = "") -> Iterator[tuple[str, str]]:

@@ -18,15 +18,17 @@ from caisey_core.catalogue.plugin_store import PluginStore
 from caisey_core.plugin_host.answers import checked, no_coroutine
 from caisey_core.plugin_host.choices import Choices, Opened, TenantChoices
 from caisey_core.plugin_host.context import SystemClock, decode_settings, make_context
-from caisey_core.plugin_host.discovery import KINDS, Installed, discover
+from caisey_core.plugin_host.discovery import Installed, discover
 from caisey_core.plugin_host.failures import Failure, Misfit, SettingsMisfit, failure_of
 from caisey_core.plugin_host.failures import PluginFault as PluginFault
 from caisey_core.plugin_host.health import Health, Pulse
 from caisey_core.plugin_host.http import PluginHttp
 from caisey_core.plugin_host.masking import Mask, PluginLog, secrets_in
 from caisey_core.plugin_host.reach import hosts_of
+from caisey_core.plugin_host.reports import Heard, TenantReporter, nobody
 from caisey_core.plugin_host.runner import Runner
 from caisey_hookspecs import Check, Clock, CoreEvent, PluginInfo, Rejected, TenantObject, Unavailable
+from caisey_hookspecs.declaration import KINDS
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger("caisey.plugins")
 T = TypeVar("T")
@@ -74,6 +76,7 @@ class PluginHost:
     ) -> None:
         self._tables, self.choices = tables, choices
         self._clock = clock or SystemClock()
+        self.heard: Heard = nobody  # takes what plugins report
         self.installed: dict[str, Installed] = {}
         for one in discover() if installed is None else installed:
             taken = one.entry_point in self.installed
@@ -348,8 +351,9 @@ class PluginHost:
         async def make() -> _Made:
             settings, http = _prepared(info, choice, secrets)
             mask = Mask(secrets_in(settings))
+            report = TenantReporter(self.heard, core, tenant, info.name)
             own_log = PluginLog(info.name, str(tenant), mask)
-            context = make_context(info, settings, tenant, self._tables, core, self._clock, http, own_log)
+            context = make_context(info, settings, tenant, self._tables, core, self._clock, http, own_log, report)
             found = factory(context=context)
             no_coroutine(found)
             if not isinstance(found, kind):

@@ -15,10 +15,9 @@ import msgspec
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-from caisey_core.plugin_host.settings import Setting
+from caisey_core.plugin_host.settings import SEALED, Setting
 from caisey_core.record.keys import MasterKey
 
-SEALED: Final = "$sealed"
 PURPOSE: Final = "plugins' settings key"
 _NONCE: Final = 12
 Change = Callable[[str, str], Any]  # of a secret's place and its text

@@ -17,6 +17,7 @@ from caisey_hookspecs import Secret
 
 Shape = Literal["text", "lines", "secret", "integer", "number", "flag", "choice", "texts", "several", "group", "groups", "json"]
 NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
+SEALED: Final = "$sealed"  # in stored settings, in a secret's place
 DEEPEST: Final = 5  # groups within groups
 
 

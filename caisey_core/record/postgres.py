@@ -7,7 +7,7 @@ is lost in the middle of a commit is a failed commit; `recover` waits for the lo
 """
 
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from typing import Any, Final, LiteralString
 from uuid import UUID
@@ -71,10 +71,10 @@ class PostgresStore(PostgresReading):
         return cls(address)
 
     @classmethod
-    def open(cls, address: str, fingerprint: bytes) -> "PostgresStore":
+    def open(cls, address: str, fingerprints: Collection[bytes]) -> "PostgresStore":
         """Open an installation's record. Raises StoreTrouble for one that is missing, foreign, another's or newer."""
         with connect(address) as connection:
-            refuse_unless_ours(connection, fingerprint)
+            refuse_unless_ours(connection, fingerprints)
         return cls(address)
 
     def _connect(self, *, read_only: bool = False) -> Connection:
@@ -107,6 +107,21 @@ class PostgresStore(PostgresReading):
             write("INSERT INTO tenant_key VALUES (%s,%s,%s,%s)", (key.tenant, key.origin, key.public, key.sealed))
             write("INSERT INTO log_head VALUES (%s,0,'')", (key.tenant,))
             write("INSERT INTO checkpoint VALUES (%s,0,%s)", (key.tenant, note))
+
+    def reseal(self, sealed: Mapping[UUID, bytes], fingerprint: bytes) -> None:
+        """Replace all tenants' sealed keys, and the fingerprint of the master key."""
+        with self._writer.transaction():
+            write = self._writer.execute
+            others = write(
+                "SELECT count(*) FROM pg_locks WHERE locktype='advisory' AND granted AND classid::bigint=%s AND objid::bigint<>%s "
+                "AND database=(SELECT oid FROM pg_database WHERE datname=current_database())",
+                (WRITERS, self._number),
+            ).fetchone()
+            if others != (0,):
+                raise StoreTrouble("Another server works on this database with the old master key. Stop all servers first.")
+            for tenant, key in sealed.items():
+                write("UPDATE tenant_key SET sealed=%s WHERE tenant=%s", (key, tenant))
+            write("UPDATE installation SET fingerprint=%s", (fingerprint,))
 
     def commit(self, tenants: Sequence[UUID], prepare: Prepare) -> None:
         """Write in one transaction, under the locks of the tenants' log heads."""

@@ -1,5 +1,6 @@
 """An installation's schema in PostgreSQL: how to reach it, how it is begun, and whether the one that is there is ours."""
 
+from collections.abc import Collection
 from typing import Any, Final, LiteralString
 
 import psycopg
@@ -78,7 +79,7 @@ def make_schema(connection: Connection) -> None:
     connection.execute(_SCHEMA)
 
 
-def refuse_unless_ours(connection: Connection, fingerprint: bytes) -> None:
+def refuse_unless_ours(connection: Connection, fingerprints: Collection[bytes]) -> None:
     """Raise StoreTrouble for a database whose record is missing, foreign, another installation's or newer."""
     _durable(connection)
     if connection.execute("SELECT to_regclass('caisey_record.installation')").fetchone() == (None,):
@@ -87,7 +88,7 @@ def refuse_unless_ours(connection: Connection, fingerprint: bytes) -> None:
         raise StoreTrouble(
             f"This database {what}. Check its address; a new installation begins with: caisey init --database ADDRESS"
         )
-    if refuse_format(connection) != fingerprint:
+    if refuse_format(connection) not in fingerprints:
         raise StoreTrouble(
             "This database belongs to another installation: its master key is not the one in this data folder. "
             "Check the address of the database and the folder."

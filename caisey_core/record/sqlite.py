@@ -7,7 +7,7 @@ which SQLite ignores at the next open; after it the commit is there. Nobody need
 
 import sqlite3
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from uuid import UUID
@@ -117,6 +117,12 @@ class SqliteStore:
             write.execute("INSERT INTO tenant_key VALUES (?,?,?,?)", (key.tenant.bytes, key.origin, key.public, key.sealed))
             write.execute("INSERT INTO log_head VALUES (?,0,x'')", (key.tenant.bytes,))
             write.execute("INSERT INTO checkpoint VALUES (?,0,?)", (key.tenant.bytes, note))
+
+    def reseal(self, sealed: Mapping[UUID, bytes], fingerprint: bytes) -> None:
+        """Replace all tenants' sealed keys; a file does not say whose it is."""
+        with _Transaction(self._writer) as write:
+            for tenant, key in sealed.items():
+                write.execute("UPDATE tenant_key SET sealed=? WHERE tenant=?", (key, tenant.bytes))
 
     def tenants(self) -> list[TenantKey]:
         """Return all tenants' keys."""

@@ -123,6 +123,10 @@ class Store(Protocol):
     def tenants(self) -> list[TenantKey]:
         """Return all tenants' keys."""
 
+    def reseal(self, sealed: Mapping[UUID, bytes], fingerprint: bytes) -> None:
+        """Replace all tenants' sealed keys, all of them or none, and remember which master key that is. Raises StoreTrouble while
+        another process writes this record."""
+
     def commit(self, tenants: Sequence[UUID], prepare: Prepare) -> None:
         """Lock the tenants' logs, tell `prepare` where they stand, and write what it returns, durably and atomically.
 

@@ -29,7 +29,7 @@ def open_store(folder: Path, database: str) -> Store:
     """Open the record of an installation. Raises StoreTrouble, and KeyTrouble where a database asks for the master key."""
     if not database:
         return SqliteStore.open(folder / FILE)
-    store: Store = _postgres().PostgresStore.open(database, MasterKey.open(folder / MASTER_KEY).fingerprint)
+    store: Store = _postgres().PostgresStore.open(database, MasterKey.open(folder / MASTER_KEY).fingerprints)
     return store
 
 

@@ -10,6 +10,7 @@ from caisey_core.domain import events as e
 from caisey_core.domain.refused import Refused
 from caisey_core.domain.roles import Member
 from caisey_core.plugin_host.host import PluginFault
+from caisey_core.services import tenancy
 from caisey_core.services.house import House, log
 from caisey_core.services.journal import STAMPED
 from caisey_core.services.outcomes import bad_input
@@ -79,6 +80,7 @@ async def set_password(house: House, member: Member, browser: str, current: str,
     except (Unavailable, PluginFault) as error:
         return _later(error)
     await house.catalogue.sign_ins.delete_other_sessions(member.tenant, member.id, hash_of(browser))
+    await tenancy.rights_changed(house, member.tenant)
     return await house.journal.audit(member.tenant, e.PasswordSet(actor=member.actor, at=STAMPED, member=member.id))
 
 

@@ -21,7 +21,7 @@ READ_AT_ONCE: Final = 500
 GROUPS: Final[dict[AuditGroup, tuple[type[e.Event], ...]]] = {
     "sign-in": (
         *(e.SignInLinkCreated, e.ApiTokenCreated, e.ApiTokenRevoked),
-        *(e.SignedIn, e.SignInFailed, e.SignedOut, e.PasswordSet),
+        *(e.SignedIn, e.SignInFailed, e.SignedOut, e.MemberLinked, e.PasswordSet),
         *(e.FactorAdded, e.FactorRemoved, e.RecoveryCodesMade),
     ),
     "devices": (
@@ -154,7 +154,7 @@ def _sentence(event: e.AnyEvent | e.Unknown, names: dict[UUID, str]) -> str:
         case e.ClientRenamed():
             return f"Renamed the client {event.before} to {event.name}"
         case e.MemberCreated():
-            return f"Added {event.name} ({event.email}) as {event.role}" + _for(event.clients, names)
+            return f"Added {event.name} ({event.email}) as {event.role}" + _for(event.clients, names) + _by(event.by_plugin)
         case e.MemberChanged():
             by = f"; {event.by_plugin} says so" if event.by_plugin else ""
             role = f"{event.role} (before: {event.role_before})" if event.role != event.role_before else event.role
@@ -177,7 +177,11 @@ def _sentence(event: e.AnyEvent | e.Unknown, names: dict[UUID, str]) -> str:
         case e.SignInFailed():
             return f"A sign-in by {event.way} failed from {event.address}"
         case e.SignedOut():
+            if event.by_plugin:
+                return f"Signed {names.get(event.member, 'a member')} out; {event.by_plugin} says so"
             return "Signed out"
+        case e.MemberLinked():
+            return f"{names.get(event.member, 'A member')} can sign in by {event.way} too"
         case e.PasswordSet():
             return "Set a new password"
         case e.FactorAdded():
@@ -261,6 +265,10 @@ def _for(clients: tuple[UUID, ...] | None, names: dict[UUID, str]) -> str:
     if clients is None:
         return ""
     return f", for {', '.join(sorted(names.get(client, 'a client') for client in clients)) or 'no client yet'}"
+
+
+def _by(plugin: str) -> str:
+    return f"; {plugin} says so" if plugin else ""
 
 
 def _as_a_whole(hidden: int) -> str:

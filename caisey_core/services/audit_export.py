@@ -45,6 +45,7 @@ MEANS: Final[dict[type[e.Event], Means]] = {
     e.SignedIn: Means(AUTHENTICATION, 1, "Logon"),
     e.SignInFailed: Means(AUTHENTICATION, 1, "Logon"),
     e.SignedOut: Means(AUTHENTICATION, 2, "Logoff"),
+    e.MemberLinked: Means(ACCOUNT_CHANGE, 99, "Way to sign in connected"),
     e.MemberCreated: Means(ACCOUNT_CHANGE, 1, "Create"),
     e.MemberChanged: Means(ACCOUNT_CHANGE, 99, "Role or clients changed"),
     e.MemberDeactivated: Means(ACCOUNT_CHANGE, 5, "Disable"),

@@ -22,7 +22,7 @@ from msgspec import Struct
 
 from caisey_core import __version__, config
 from caisey_core.record import checkpoint as notes
-from caisey_core.record.keys import KeyTrouble, MasterKey, unseal_signing_key
+from caisey_core.record.keys import ENVIRONMENT, KeyTrouble, MasterKey, following_path, unseal_signing_key
 from caisey_core.record.store import Store
 from caisey_core.services.databases import FILES, POSTGRESQL, BackupTrouble, Databases
 from caisey_core.services.session_check import time_of
@@ -63,6 +63,12 @@ def make(databases: Databases, to: Path, *, with_master_key: bool) -> tuple[str,
     """Make a backup and return what was done, in words. Raises BackupTrouble, ConfigError, StoreTrouble, OSError."""
     data = databases.folder
     config.load(data)
+    if with_master_key and ENVIRONMENT in os.environ:
+        raise BackupTrouble(
+            f"The master key comes by {ENVIRONMENT} and lies in no file: keep it where it is, and leave it out here."
+        )
+    if following_path(data / KEY).exists():
+        raise BackupTrouble("The master key is being replaced, and that broke off. End it first:  caisey rotate-keys")
     if to.exists():
         raise BackupTrouble(f"{to} exists already; a backup is never written over a file. Choose another name.")
     with tempfile.TemporaryDirectory(prefix=".caisey-backup-", dir=to.absolute().parent) as folder:
@@ -181,7 +187,7 @@ async def restore(file: Path, databases: Databases, master_key: Path | None) -> 
     except BaseException:
         shutil.rmtree(place, ignore_errors=True)
         raise
-    has_key = (data / KEY).exists()
+    has_key = (data / KEY).exists() or ENVIRONMENT in os.environ
     return (
         *_summary(manifest, f"{data} has"),
         f"{count} session rows were made from the record.",
@@ -263,12 +269,12 @@ def _hold(folder: Path, store: Store, manifest: Manifest) -> None:
     config.load(folder, {})
     if _checkpoints(store, "The record in the backup does not hold") != manifest.checkpoints:
         raise BackupTrouble("The record in the backup is not the one that its manifest names. Take another backup.")
-    if (folder / KEY).exists():
+    if (folder / KEY).exists() or ENVIRONMENT in os.environ:
         _check_key(folder, store)
 
 
 def _check_key(folder: Path, store: Store) -> None:
-    master = MasterKey.open(folder / KEY)
+    master = MasterKey.read(folder / KEY) if (folder / KEY).exists() else MasterKey.open(folder / KEY)
     try:
         for key in store.tenants():
             unseal_signing_key(master, key.tenant, key.sealed)

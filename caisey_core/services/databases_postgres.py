@@ -2,7 +2,7 @@
 
 import re
 import shutil
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any, Final, LiteralString
@@ -44,15 +44,15 @@ class PostgresDatabases:
 
     def record(self) -> PostgresStore:
         """Open the record."""
-        return PostgresStore.open(self.address, self._fingerprint)
+        return PostgresStore.open(self.address, self._fingerprints)
 
     async def catalogue(self) -> Catalogue:
         """Open the catalogue."""
         return await Catalogue.open(self.address)
 
     @property
-    def _fingerprint(self) -> bytes:
-        return MasterKey.open(self.folder / MASTER_KEY).fingerprint
+    def _fingerprints(self) -> Collection[bytes]:
+        return MasterKey.open(self.folder / MASTER_KEY).fingerprints
 
     def looks(self) -> tuple[tuple[str, Callable[[], str]], ...]:
         """Ask the server how it keeps what it acknowledges, and amcheck about the pages."""
@@ -61,7 +61,7 @@ class PostgresDatabases:
     def _server(self) -> str:
         with closing(record_schema.connect(self.address)) as connection:
             try:
-                record_schema.refuse_unless_ours(connection, self._fingerprint)
+                record_schema.refuse_unless_ours(connection, self._fingerprints)
             except StoreTrouble as error:
                 raise Fault(str(error)) from error
             version, encoding, commit, checksums = _row(
@@ -99,7 +99,7 @@ class PostgresDatabases:
     def copied(self, to: Path) -> Iterator[Copied]:
         """Copy every table of both schemas within one transaction; the record is what that sees."""
         with closing(record_schema.connect(self.address)) as connection:
-            record_schema.refuse_unless_ours(connection, self._fingerprint)
+            record_schema.refuse_unless_ours(connection, self._fingerprints)
             try:
                 connection.execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
                 connection.execute(f"SET LOCAL search_path TO {RECORD}")

@@ -15,9 +15,11 @@ from caisey_core import config
 from caisey_core.catalogue.catalogue import Catalogue
 from caisey_core.catalogue.outcomes import CatalogueTrouble, CatalogueUnavailable
 from caisey_core.domain import events as e
+from caisey_core.plugin_host.choices import Choices
 from caisey_core.plugin_host.discovery import OK, discover
 from caisey_core.record.keys import KeyTrouble, MasterKey, unseal_signing_key
 from caisey_core.record.store import Store, StoreTrouble
+from caisey_core.record.stores import MASTER_KEY
 from caisey_core.record.verify import events_of
 from caisey_core.services import databases, rebuild
 from caisey_core.services.databases import Databases, Fault
@@ -106,7 +108,7 @@ def _permissions(where: Databases) -> str:
 
 
 def _keys(where: Databases) -> str:
-    master = MasterKey.open(where.folder / "keys" / "master.key")
+    master = MasterKey.open(where.folder / MASTER_KEY)
     with closing(where.record()) as store:
         keys = store.tenants()
     for key in keys:
@@ -142,6 +144,7 @@ async def _catalogue(where: Databases, *, anew: bool) -> AsyncIterator[Check]:
         with closing(where.record()) as store:
             yield await _check_later(where, "nothing astray in the catalogue", _catalogue_strays(catalogue, store))
             yield await _check_later(where, "devices", _devices(catalogue, store))
+            yield await _check_later(where, "plugins' settings", _settings(where, catalogue))
             if anew:
                 yield await _check_later(where, "rebuild", _rebuild(catalogue, store))
             yield await _check_later(where, "session rows", _rows(catalogue, store))
@@ -176,6 +179,17 @@ async def _devices(catalogue: Catalogue, store: Store) -> str:
             raise Fault(f"{len(lost)} enrolled devices are not in the catalogue: {names}. Enrol them again.")
         count += len(kept)
     return f"{_count(count, 'device')}, each with the key that the audit log names"
+
+
+async def _settings(where: Databases, catalogue: Catalogue) -> str:
+    choices = Choices(catalogue.plugin_choices, MasterKey.open(where.folder / MASTER_KEY))
+    count = 0
+    for tenant in await catalogue.tenants.all():
+        for plugin in (await choices.of(tenant.id)).plugins.values():
+            if plugin.trouble:
+                raise Fault(f"{tenant.name}: {plugin.plugin}: {plugin.trouble}")
+            count += plugin.settings is not None
+    return f"the master key opens those of {_count(count, 'plugin')}"
 
 
 async def _rebuild(catalogue: Catalogue, store: Store) -> str:

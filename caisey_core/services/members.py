@@ -20,6 +20,7 @@ from caisey_core.services.outcomes import NOT_FOUND, bad_input
 from caisey_core.services.step_up import refuse_unless_sure
 from caisey_core.services.views import Choice, MemberPage, MemberView, NewMember
 
+EVERY_CLIENT = "*"  # as a plugin says it
 WORKERS = frozenset({Role.TECHNICIAN, Role.SENIOR})
 LAST_ADMIN = Refused(
     "This is the last admin who serves all clients: nobody could administer the company any more.",
@@ -296,7 +297,9 @@ async def managed(
         changed = replace(changed, role=role)
     elif role is not None:
         log.warning("an identity plugin gave a role that there is not", plugin=plugin, role=role)
-    if clients is not None:
+    if clients is not None and EVERY_CLIENT in clients:
+        changed = replace(changed, clients=None)
+    elif clients is not None:
         wanted = {name.strip().lower() for name in clients}
         known = await house.catalogue.clients.list(tenant)
         changed = replace(changed, clients=frozenset(client.id for client in known if client.name.lower() in wanted))
@@ -307,7 +310,7 @@ async def managed(
     return changed
 
 
-async def by_id(house: House, tenant: Tenant, identity: UUID, proved_at: int | None = None) -> Member | Refused:
+async def by_id(house: House, tenant: Tenant, identity: UUID) -> Member | Refused:
     """Return an active member."""
     row = await house.catalogue.members.by_id(tenant.id, identity)
-    return member_of(tenant, row, proved_at) if row is not None and row.active else NOT_FOUND
+    return member_of(tenant, row) if row is not None and row.active else NOT_FOUND

@@ -51,6 +51,7 @@ async def incoming(house: House, slug: str, plugin: str, request: IncomingReques
             lambda found: found.incoming(request),
             LIMIT_SECONDS,
             expect=IncomingAnswer,
+            from_outside=True,
         )
     except (Unavailable, Rejected, PluginFault) as error:
         log.warning("a plugin could not take a request", plugin=plugin, path=request.path, error=str(error))

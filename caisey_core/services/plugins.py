@@ -68,8 +68,19 @@ class Usable(Struct, frozen=True):
     @property
     def settings(self) -> dict[str, Any]:
         """Return what is stored, secrets in clear; nothing where it cannot be read."""
-        stored = self.stored.settings
+        return _tree(self.stored.settings)
+
+    @property
+    def visible(self) -> dict[str, Any]:
+        """Return what is stored, secrets sealed, also where they cannot be opened any more."""
+        return _tree(self.stored.stored)
+
+
+def _tree(stored: bytes | None) -> dict[str, Any]:
+    try:
         return {} if stored is None else msgspec.json.decode(stored, type=dict[str, Any])
+    except msgspec.MsgspecError:  # damaged: its trouble is told, and entering all of it again replaces it
+        return {}
 
 
 # --- to see ------------------------------------------------------------------------------------------------------------
@@ -100,7 +111,7 @@ async def detail(house: House, member: Member, name: str) -> PluginDetail | Refu
     found = Usable(name, one, one.info, chosen)
     return PluginDetail(
         plugin=view,
-        settings=without_secrets(one.form, found.settings),
+        settings=without_secrets(one.form, found.visible),
         settings_schema=msgspec.json.decode(one.schema),
         allow_private=found.stored.allow_private,
         version=found.stored.version,
@@ -114,7 +125,7 @@ async def form(house: House, member: Member, name: str, given: Given | None) -> 
         return SettingsForm((), {})
     if given is not None:
         return SettingsForm(one.form, given.entered(one.form))
-    stored = Usable(name, one, one.info, await house.plugins.chosen(member.tenant)).settings
+    stored = Usable(name, one, one.info, await house.plugins.chosen(member.tenant)).visible
     return SettingsForm(one.form, as_entered(one.form, stored))
 
 

@@ -40,6 +40,7 @@ LINK_HOURS = 24
 TOUCH_US = 60_000_000  # "last used" is written once a minute at most
 HOUR_US = 3600_000_000
 SIGN_IN_FIRST = Refused("You are not signed in.", "Sign in and try again.", 401)
+TRY_LATER = "Try again later, or use another way. An admin of your company reads why on the page Plugins."
 LINK_USED = Refused(
     "This sign-in link was used already, has expired or was replaced.", "Ask whoever sent it for a new one.", 404
 )
@@ -62,8 +63,9 @@ def is_web_address(url: str) -> bool:
 
 
 def not_working(error: Exception | str) -> Refused:
-    """Return the refusal of a way that does not work now."""
-    return Refused(f"This way to sign in does not work now: {error}", "Try again later, or use another way.", 503)
+    """Return the refusal of a way that does not work now. What a plugin raised is for admins, and strangers read this."""
+    words = "." if isinstance(error, Exception) else f": {error}"
+    return Refused(f"This way to sign in does not work now{words}", TRY_LATER, 503)
 
 
 async def begin(house: House, slug: str, address: str) -> SignInPage | Refused:
@@ -88,8 +90,8 @@ async def _way(house: House, tenant: Tenant, plugin: str, address: str) -> Way:
             LIMIT_SECONDS,
             expect=(SignInForm, SignInRedirect),
         )
-    except (Unavailable, Rejected, PluginFault) as error:
-        return Way(plugin=plugin, title=title, form=None, trouble=str(error))
+    except (Unavailable, Rejected, PluginFault):
+        return Way(plugin=plugin, title=title, form=None, trouble=TRY_LATER)
     if isinstance(asked, SignInForm):
         return Way(plugin=plugin, title=title, form=asked)
     return Way(plugin=plugin, title=asked.title or title, form=None, redirect=f"/t/{tenant.slug}/sign-in/{plugin}")
@@ -118,6 +120,7 @@ async def judge(house: House, tenant: Tenant, plugin: str, attempt: Attempt, bro
             lambda identity: identity.complete(attempt),
             LIMIT_SECONDS,
             expect=(Identified, NotIdentified, SignInForm, SignInRedirect),
+            from_outside=True,
         )
     except (Unavailable, Rejected, PluginFault) as error:
         return not_working(error)
@@ -225,30 +228,27 @@ async def by_link(house: House, token: str, address: str, browsers: Mapping[str,
 
 async def by_cookie(house: House, token: str) -> Member | None:
     """Return whose browser this is; None once it was idle or signed in for too long."""
-    found = await house.catalogue.sign_ins.session_by_hash(hash_of(token))
+    found = await house.catalogue.holders.of(hash_of(token))
     if found is None:
         return None
-    tenant_id, session = found
+    session, tenant = found.session, found.tenant
     now = house.clock.now()
     if now >= session.expires_at or now >= session.idle_until:
-        await house.catalogue.sign_ins.delete_session(tenant_id, session.token_hash)
+        await house.catalogue.sign_ins.delete_session(tenant.id, session.token_hash)
         return None
-    tenant = await house.catalogue.tenants.by_id(tenant_id)
-    if tenant is None or tenant.suspended_at is not None:
-        return None
-    member = await members.by_id(house, tenant, session.member, session.proved_at)
-    if isinstance(member, Refused):
+    if tenant.suspended_at is not None or not found.member.active:
         return None
     if now - session.last_used_at > TOUCH_US:
         idle_until = now + house.config.sign_in_idle_minutes * 60_000_000
-        await house.catalogue.sign_ins.touch_session(tenant_id, session.token_hash, now, idle_until)
-    return member
+        await house.catalogue.sign_ins.touch_session(tenant.id, session.token_hash, now, idle_until)
+    return members.member_of(tenant, found.member, session.proved_at)
 
 
 async def sign_out(house: House, member: Member, token: str) -> str:
     """End this browser's session. Returns the provider's address for signing out there too, or an empty text."""
     found = await house.catalogue.sign_ins.session_by_hash(hash_of(token))
     await house.catalogue.sign_ins.delete_session(member.tenant, hash_of(token))
+    await tenancy.rights_changed(house, member.tenant)
     await house.journal.audit(member.tenant, e.SignedOut(actor=member.actor, at=STAMPED, member=member.id))
     if found is None or found[1].way not in await house.plugins.enabled(member.tenant, "identity"):
         return ""

@@ -37,6 +37,12 @@ async def of(house: House, identity: UUID) -> Tenant | Refused:
     return _open(await house.tenancy.ready(await house.catalogue.tenants.by_id(identity)))
 
 
+async def rights_changed(house: House, tenant: UUID) -> None:
+    """Let everything that is held open for the company's members be looked at again: here now, at other servers in two seconds."""
+    await house.catalogue.tenants.changed(tenant)
+    house.live.news.tell(tenant, News("rights", tenant))
+
+
 async def choices(house: House) -> list[Tenant]:
     """Return the companies that people may sign in to, by name."""
     tenants = [tenant for tenant in await house.catalogue.tenants.all() if tenant.suspended_at is None]

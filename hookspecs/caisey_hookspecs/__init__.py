@@ -1,9 +1,8 @@
 """The contract between Caisey and its plugins: import what you need from here.
 
-A complete notifier:
+A plugin says what it is, and makes an object for each tenant that enables it. A complete notifier:
 
-    from caisey_hookspecs import Context, Delivery, NoSettings, Notice, Notifier, PluginInfo, hookimpl
-
+Example:
     class Console(Notifier):
         async def deliver(self, notice: Notice) -> Delivery:
             print(notice.title)
@@ -68,15 +67,43 @@ from caisey_hookspecs.shell import (
     ShellListener,
     Size,
 )
+from caisey_hookspecs.ticketing import (
+    Changes,
+    Choice,
+    Choices,
+    Company,
+    Configuration,
+    Conflict,
+    Contact,
+    NewNote,
+    NewStatus,
+    NewTimeEntry,
+    Note,
+    Page,
+    Status,
+    Ticket,
+    Ticketing,
+    TicketSearch,
+    TimeEntry,
+    VendorMember,
+    Visibility,
+)
 
 __all__ = [
     "CONTRACT",
     "Attempt",
     "Change",
+    "Changes",
     "Check",
+    "Choice",
+    "Choices",
     "Clock",
     "CommandEnd",
     "CommandView",
+    "Company",
+    "Configuration",
+    "Conflict",
+    "Contact",
     "Context",
     "CoreEvent",
     "Delivery",
@@ -98,10 +125,15 @@ __all__ = [
     "IncomingRequest",
     "Kind",
     "Launch",
+    "NewNote",
+    "NewStatus",
+    "NewTimeEntry",
     "NoSettings",
     "NotIdentified",
+    "Note",
     "Notice",
     "Notifier",
+    "Page",
     "PluginInfo",
     "Rejected",
     "Reporter",
@@ -112,9 +144,16 @@ __all__ = [
     "SignInRedirect",
     "SignOut",
     "Size",
+    "Status",
     "Store",
     "TenantObject",
+    "Ticket",
+    "TicketSearch",
+    "Ticketing",
+    "TimeEntry",
     "Unavailable",
+    "VendorMember",
+    "Visibility",
     "hookimpl",
     "hookspec",
 ]

@@ -38,20 +38,44 @@ class Delivery(Struct, frozen=True, kw_only=True):
 
 
 class Notifier(TenantObject, ABC):
-    """Lives from the moment that a tenant enables the plugin until a setting changes; runs on the plugin's own thread.
+    """A tenant's way to reach people. Its `check` sends nothing to anybody.
 
-    Its `check` sends nothing to anybody.
+    Thread: the plugin's own; several notices may be on their way at the same time.
+    Example:
+        class Console(Notifier):
+            async def deliver(self, notice: Notice) -> Delivery:
+                print(f"{notice.recipient_address}: {notice.title}")
+                return Delivery(delivered=True)
+
+        notifier = Console()
     """
 
     @abstractmethod
     async def deliver(self, notice: Notice) -> Delivery:
-        """Return once the vendor has accepted the notice, within 10 seconds; one `key` reaches a person at most once.
+        """Return once the vendor has accepted the notice; one `key` reaches a person at most once.
 
-        Raises Unavailable if a later try may help, Rejected if none will: an admin reads its text.
+        Called: once what it tells is durable; the same key may come again after Unavailable or a time-out.
+        Limit: 10 seconds.
+        Raises: Unavailable if a later try may help, Rejected if none will; an admin reads the words.
+        Example:
+            told = Notice(key="a-1", recipient="m-7", recipient_address="tom@msp.example", title="Assigned: HD-XRAY", text="")
+            assert await notifier.deliver(told) == Delivery(delivered=True)
         """
 
 
 @hookspec(firstresult=True)
 def caisey_notifier(context: Context[Any]) -> Notifier:
-    """Make a tenant's notifier. Called for one plugin at a time, on its own thread, within 1 second; does no I/O."""
+    """Make a tenant's notifier; do no I/O.
+
+    Called: when the object is first needed after the tenant enabled the plugin or changed a setting.
+    Thread: the plugin's own.
+    Limit: 1 second.
+    Raises: nothing; a setting that cannot be right is told by `check`.
+    Example:
+        @hookimpl
+        def caisey_notifier(context: Context[NoSettings]) -> Notifier:
+            return notifier
+
+        assert caisey_notifier(context) is notifier
+    """
     raise NotImplementedError  # a specification is never run

@@ -143,6 +143,18 @@ def test_deactivated_and_let_in_again(companies: Companies, acme: Company) -> No
     assert "Let Mia of Acme MSP in again" in log
 
 
+def test_signing_out_ends_what_is_open(acme: Company) -> None:
+    """A page that was left open in another tab hears nothing any more, at once."""
+    pia = invite(acme, "Pia", "auditor")
+    with pia.client.stream("GET", "/t/acme-msp/events") as stream:
+        lines = stream.iter_lines()
+        assert next(lines) == "retry: 500"
+        began = time.monotonic()
+        pia.post("/t/acme-msp/sign-out")
+        list(lines)
+        assert time.monotonic() - began < AT_ONCE
+
+
 def test_somebody_always_remains(acme: Company) -> None:
     """Nobody changes their own rights, and the last admin who serves all stays one, whoever asks."""
     admin, own = acme.browser("admin"), str(acme.members["admin"])

@@ -2,14 +2,15 @@
 
 import shutil
 import threading
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
 
 import psycopg
 import pytest
 from databases import Postgres
-from doors import Caisey, Person, Server, running, until
+from doors import Browser, Caisey, Person, Server, caisey, running, until
 
 
 @pytest.fixture
@@ -110,3 +111,27 @@ def test_what_is_done_at_one_server_is_found_at_the_other(first: Caisey, second:
     lines = "SELECT count(*), count(DISTINCT (id >> 24, position, text)) FROM caisey_search.line WHERE text LIKE '%toner%'"
     with closing(psycopg.connect(first.database)) as database:
         assert database.execute(lines).fetchone() == (2, 2)
+
+
+def test_a_member_kept_out_at_one_server_is_out_at_the_other(first: Caisey, second: Server) -> None:
+    """What is held open there ends within seconds, and so does what a company that is suspended has open."""
+    members = first.people["admin"].get("/devices")["technicians"]
+    tom = next(choice["id"] for choice in members if choice["name"] == first.people["tom"].name)
+
+    def ended(who: str, act: Callable[[], object]) -> float:
+        browser = Browser(second.url)
+        browser.get("/sign-in/" + first.people[who].sign_in.rpartition("/")[2])
+        with browser.client.stream("GET", "/t/brightwater-it/events") as stream:
+            lines = stream.iter_lines()
+            assert next(lines) == "retry: 500"
+            act()
+            began = time.monotonic()
+            list(lines)
+        assert browser.get("/t/brightwater-it/queue").url.path == "/t/brightwater-it/sign-in"
+        return time.monotonic() - began
+
+    admin = Browser(first.url)
+    admin.get("/sign-in/" + first.people["admin"].sign_in.rpartition("/")[2])
+    assert ended("tom", lambda: admin.post(f"/t/brightwater-it/members/{tom}/deactivate")) < 10
+    suspend = ("tenant", "suspend", "brightwater-it", "--reason", "test", "--data", str(second.data))
+    assert ended("dispatcher", lambda: caisey(*suspend)) < 10

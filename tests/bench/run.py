@@ -27,6 +27,7 @@ NAMES = (
     "bulk",
     "watchers",
     "device_list",
+    "signed_in",
     "cold_start",
     "agent_online",
     "agent_memory",

@@ -17,7 +17,7 @@ def browser() -> Iterator[Browser]:
 
 def _wrong(said: ConsoleMessage) -> bool:
     """A stream that ends because its page is left is no error, nor is a page that is not there, nor a refusal in words."""
-    left = ("net::ERR_", "htmx:sse:error", *(f"status of {status}" for status in (404, 409, 422, 429)))
+    left = ("net::ERR_", "htmx:sse:error", *(f"status of {status}" for status in (403, 404, 409, 422, 429)))
     return said.type == "error" and not any(words in said.text for words in left)
 
 

@@ -3,21 +3,15 @@
 `CAISEY_IMAGES=docs/images pytest tests/browser/test_pages.py` takes the pictures of the documentation anew.
 """
 
-import os
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe
 from doors import Caisey, until
+from looks import LOOKS, look_at
 from playwright.sync_api import Page
 
 Person = Callable[..., Page]
-LOOKS = {
-    "light": {"color_scheme": "light", "viewport": {"width": 1440, "height": 900}},
-    "dark": {"color_scheme": "dark", "viewport": {"width": 1440, "height": 900}},
-    "phone": {"color_scheme": "light", "viewport": {"width": 390, "height": 844}},
-}
 
 
 @pytest.fixture(scope="module")
@@ -71,18 +65,6 @@ def pages(busy: Caisey) -> dict[str, tuple[str, str]]:
         "notices": ("tom", f"{base}/notices"),
         "nothing": ("tom", f"{base}/devices/00000000-0000-4000-8000-000000000000"),
     }
-
-
-def look_at(page: Page, name: str, look: str) -> None:
-    """Run axe, measure the width, take the picture if pictures are wanted."""
-    page.wait_for_load_state("load")
-    found = Axe().run(page)
-    assert found.violations_count == 0, f"{name} {look}: {found.generate_report()}"
-    wide = page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
-    assert wide <= 0, f"{name} {look} is {wide} px wider than the screen"
-    if folder := os.environ.get("CAISEY_IMAGES"):
-        Path(folder).mkdir(parents=True, exist_ok=True)
-        page.screenshot(path=Path(folder) / f"{name}-{look}.png")
 
 
 @pytest.mark.parametrize("look", LOOKS)

@@ -58,9 +58,18 @@ def test_settings() -> None:
 
 def subcommands(program: str, *command: str) -> set[str]:
     """Return a program's commands, as its help lists them; those of a command that has some are named with it."""
-    found = re.findall(r"^    ([\w-]+)(?: |$)", PROGRAMS[program](*command, "--help").stdout, re.M)
-    named = {one: subcommands(program, *command, one) if not command else set() for one in found}
+    told = PROGRAMS[program](*command, "--help").stdout
+    found = re.findall(r"^    ([\w-]+)(?: |$)", told, re.M)
+    if command:
+        alone = {""} if options_in(told) else set()  # it does something without any of them
+        return alone | set(found) if found else set()
+    named = {one: subcommands(program, one) for one in found}
     return {f"{one} {act}" if act else one for one, acts in named.items() for act in acts or {""}}
+
+
+def options_in(told: str) -> set[str]:
+    """Return the options that a help names."""
+    return set(re.findall(r"--[a-z-]+", told.partition("options:")[2])) - {"--help"}
 
 
 @pytest.mark.parametrize("program", PROGRAMS)
@@ -71,7 +80,7 @@ def test_commands_and_options(program: str) -> None:
     assert "--version" in OPERATE
     for command in found:
         told = PROGRAMS[program](*command.split(), "--help").stdout
-        options = set(re.findall(r"--[a-z-]+", told.partition("options:")[2])) - {"--help"}
+        options = options_in(told)
         said = section(OPERATE, f"{program} {command}")
         table = {row[0].strip("`"): row for row in rows(said)}
         named = set(table) or set(re.findall(r"`(--[a-z-]+)`", said))

@@ -1,95 +1,110 @@
-"""docs/write-a-plugin.md: its example is installed into a server of its own and does what the page says."""
+"""docs/write-a-plugin.md: a newcomer who does what it says, block by block, has a tested plugin in a server within ten minutes."""
 
-import inspect
 import re
-import shutil
-import tomllib
+import subprocess
+import sys
+import textwrap
+import time
 from pathlib import Path
-from typing import Any
 
 import pytest
-from document import ROOT, rows, section, text_of
-from doors import caisey, running, until
+from document import ROOT, prose, rows, section, text_of
+from wheels import environment, run
 
-import caisey_hookspecs
-from caisey_core.plugin_host.discovery import GROUP, KINDS
-from caisey_hookspecs import identity, notifier, plugin, shell
+sys.path.append(str(ROOT / "tests" / "contract"))
+
+from documented import classes, hooks, is_written, methods, said_by
+
+from caisey_core.new_plugin import kinds
+from caisey_hookspecs import CONTRACT, testing
+from caisey_hookspecs.declaration import ENDPOINT_GROUP, GROUP, KINDS
 
 GUIDE = text_of("write-a-plugin.md")
-EXAMPLE = ROOT / "docs" / "example-notifier"
-
-
-def specifications() -> dict[str, Any]:
-    """Return all hooks of the contract."""
-    modules = (plugin, identity, notifier, shell)
-    return {
-        name: found
-        for module in modules
-        for name, found in vars(module).items()
-        if inspect.isfunction(found) and hasattr(found, "caisey_spec")
-    }
-
-
-def test_every_hook_and_every_class_of_the_contract_says_what_it_is_for() -> None:
-    """An author reads the contract and nothing else."""
-    found = specifications()
-    assert {kind.hook for kind in KINDS.values()} < found.keys()
-    for name, hook in found.items():
-        assert (hook.__doc__ or "").strip().endswith("."), name
-    for name in caisey_hookspecs.__all__:
-        thing = getattr(caisey_hookspecs, name)
-        if inspect.isclass(thing):
-            assert "Struct" not in (thing.__doc__ or "Struct"), name
+BLOCKS = re.findall(r"^```(\w+)( fails)?\n(.*?)^```$", GUIDE, re.M | re.S)
+TEN_MINUTES = 600.0
 
 
 def test_the_guide_names_every_hook_and_both_groups() -> None:
-    """The four contracts with their hooks."""
-    assert set(re.findall(r"`(caisey_\w+)`", section(GUIDE, "The contracts"))) == specifications().keys()
-    assert {row[0] for row in rows(section(GUIDE, "How it is found"))} == {f"`{GROUP}`", "`caisey.endpoint`"}
+    """The contracts with their hooks, and where they are looked for."""
+    assert set(re.findall(r"`(caisey_\w+)`", section(GUIDE, "The contracts"))) - {"caisey_hookspecs"} == hooks().keys()
+    assert {row[0] for row in rows(section(GUIDE, "How it is found"))} == {f"`{GROUP}`", f"`{ENDPOINT_GROUP}`"}
+    assert {row[0] for row in rows(section(GUIDE, "The contracts"))} >= KINDS.keys()
 
 
-def test_the_page_shows_the_files_that_are_there() -> None:
-    """Whoever copies from the page gets what was tested."""
-    blocks = re.findall(r"^```(?:toml|python)\n(.*?)^```$", GUIDE, re.M | re.S)
-    assert blocks == [
-        (EXAMPLE / path).read_text() for path in ("pyproject.toml", "caisey_log_notifier/__init__.py")
-    ]  # fmt: skip
+def test_the_guide_names_every_method_with_its_limit() -> None:
+    """As the docstrings say; the methods of the endpoint half stand in its own class."""
+    table = {row[0].strip("`"): row[1:] for row in rows(section(GUIDE, "The contracts")) if "." in row[0]}
+    found = {}
+    for name, one in classes().items():
+        for method, function in methods(one) if is_written(one) and name != "EndpointShell" else ():
+            limit = said_by(method, function).sections["Limit"].partition(" ")[0]
+            must = "yes" if getattr(function, "__isabstractmethod__", False) else "–"
+            found[f"{name}.{method}"] = [limit, must]
+    assert table == found
 
 
-@pytest.fixture
-def installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The example where Python finds it, as pip lays it down: its package and its metadata (no package index is needed)."""
-    place = tmp_path / "installed"
-    project = tomllib.loads((EXAMPLE / "pyproject.toml").read_text())["project"]
-    shutil.copytree(EXAMPLE / "caisey_log_notifier", place / "caisey_log_notifier")
-    metadata = place / f"{project['name'].replace('-', '_')}-{project['version']}.dist-info"
-    metadata.mkdir()
-    (metadata / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {project['name']}\nVersion: {project['version']}\n")
-    groups = [
-        f"[{group}]\n" + "".join(f"{name} = {value}\n" for name, value in entries.items())
-        for group, entries in project["entry-points"].items()
-    ]
-    (metadata / "entry_points.txt").write_text("".join(groups))
-    monkeypatch.setenv("PYTHONPATH", str(place))
-    return place
+def test_the_guide_names_every_kind_and_every_suite() -> None:
+    """Those of which a plugin can be written, and those that can be enabled."""
+    assert set(kinds()) == KINDS.keys()
+    for kind in kinds():
+        assert f"`{kind}`" in section(prose(GUIDE), "Ten minutes")
+    suites = {name for name in testing.__all__ if name.endswith("Conformance")} - {"PluginConformance"}
+    assert {row[0].strip("`") for row in rows(section(prose(GUIDE), "The test kit"))} == suites
+    assert f"The contract is version {CONTRACT} " in section(prose(GUIDE), "Stability")
 
 
-@pytest.mark.usefixtures("installed")
-def test_the_example_is_found() -> None:
-    """`caisey plugins` lists it with its kind and `ok`."""
-    line = next(line for line in caisey("plugins").stdout.splitlines() if line.startswith("log-notifier"))
-    assert line.split() == ["log-notifier", "1.0", "notifier", "caisey-log-notifier", "1.0", "ok"]
+def script() -> str:
+    """Return what a newcomer types, in the order of the page; a Python block is a file that they save."""
+    lines = ["set -eu"]
+    for language, fails, text in BLOCKS:
+        if language == "sh":
+            commands = f"( {text})" if fails else text
+            lines.append(f"if {commands}; then exit 1; fi" if fails else commands)
+        else:
+            named = re.match(r"# (\S+\.py)\n", text)
+            assert named is not None, f"a block of {language} says no file:\n{text}"
+            lines.append(f"cat > {named.group(1)} <<'END OF FILE'\n{text}END OF FILE")
+    lines.append(
+        textwrap.dedent(
+            """\
+            .venv/bin/pytest --quiet
+            .venv/bin/mypy --strict caisey_pager tests notes_of_a_context.py settings_of_a_desk.py
+            .venv/bin/ruff check tests
+            .venv/bin/python - <<'END OF FILE'
+            import asyncio
+
+            import notes_of_a_context
+            import settings_of_a_desk
+            from caisey_hookspecs import NoSettings, Secret
+            from caisey_hookspecs.testing import fake_context
+
+            context = fake_context(NoSettings(), hosts=("api.vendor.example",))
+            asyncio.run(notes_of_a_context.look_around(context))
+            assert len(context.logged) == len(context.report.changes) == 1
+            assert settings_of_a_desk.Settings(address="https://a.example", token=Secret("t")).boards == ()
+            END OF FILE
+            """
+        )
+    )
+    return "\n".join(lines)
 
 
-@pytest.mark.usefixtures("installed")
-def test_the_example_notifies(tmp_path: Path) -> None:
-    """A dispatcher assigns a device; the technician's notice is one line of the server's log."""
-    with running(tmp_path / "data") as server:
-        me = next(t["id"] for t in server.people["dispatcher"].get("/devices")["technicians"] if t["name"] == "Tom Brandt")
-        order = {"devices": [server.devices["HD-XRAY"].id], "technicians": [me], "reason": "The scanner hangs"}
-        server.people["dispatcher"].post("/assignments", order)
-        until(lambda: "notice for tom@brightwater.example" in server.log(), "the line in the log")
-        lines = [line for line in server.log().splitlines() if "notice for" in line]
-        assert len(lines) == 1
-        assert f"{server.url}/t/brightwater-it/" in lines[0]
-        assert '"logger": "caisey.plugins.log-notifier"' in lines[0]
+def test_ten_minutes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """From `caisey plugins new` to a green conformance run, a change with its test, a wheel, and `ok` in the server's list."""
+    assert {language for language, _, _ in BLOCKS} == {"sh", "python"}
+    server = environment(tmp_path / "server")
+    monkeypatch.setenv("CAISEY", str(ROOT))
+    monkeypatch.setenv("SERVER", str(server.folder))
+    for name in ("PYTHONPATH", "VIRTUAL_ENV"):
+        monkeypatch.delenv(name, raising=False)
+    (tmp_path / "ten-minutes.sh").write_text(script())
+    began = time.monotonic()
+    done = subprocess.run(
+        ["bash", "ten-minutes.sh"], cwd=tmp_path, capture_output=True, text=True, timeout=TEN_MINUTES, check=False
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert time.monotonic() - began < TEN_MINUTES
+    (line,) = [line for line in done.stdout.splitlines() if line.startswith("pager ")]
+    assert "caisey-pager 0.1.0" in line
+    assert " ok" in line
+    assert "pager" not in run(sys.executable, "-m", "caisey_core.cli", "plugins")

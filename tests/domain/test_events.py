@@ -41,6 +41,7 @@ TAGS = [
     "keys-rotated",
     "member-created",
     "member-deactivated",
+    "member-linked",
     "member-reactivated",
     "not-run",
     "nudged",

@@ -6,7 +6,7 @@ import pytest
 
 from caisey_core.plugin_host.answers import LARGEST, MOST_PARTS, checked
 from caisey_core.plugin_host.failures import Failure, Misfit, failure_of
-from caisey_hookspecs import CommandView, Delivery, Identified, InPage, NotIdentified, Rejected, Unavailable
+from caisey_hookspecs import CommandView, Company, Delivery, Identified, InPage, NotIdentified, Page, Rejected, Unavailable
 
 
 class Sly(Delivery, frozen=True, kw_only=True):
@@ -30,6 +30,15 @@ def test_a_right_answer_is_made_anew() -> None:
     assert found == Delivery(delivered=True, detail="sent", in_page=InPage(title="a", text="b"))
     assert checked(None, (Identified, type(None))) is None
     assert checked(NotIdentified(reason="no"), (Identified, NotIdentified)) == NotIdentified(reason="no")
+
+
+def test_a_page_is_looked_at_item_by_item() -> None:
+    """A type with a parameter is one of the contract's too."""
+    page = Page((Company(id="1", name="Harbor Dental"),), "2")
+    assert checked(page, (Page[Company],)) == page
+    for wrong in (Page((CommandView(canonical="x"),)), Page(("harbor",))):
+        with pytest.raises(Misfit, match="gave a Page that does not fit"):
+            checked(wrong, (Page[Company],))
 
 
 def nested(depth: int) -> Any:

@@ -82,20 +82,20 @@ def test_databases_that_are_none(place: Place, postgres_server: Postgres) -> Non
     """One that is not there, is empty, somebody else's or another installation's is refused in words; none is changed."""
     fingerprint = MASTER.fingerprint
     with pytest.raises(StoreTrouble, match=r"cannot be used.*refused.*createdb"):
-        PostgresStore.open("postgresql://caisey@127.0.0.1:1/x", fingerprint)
+        PostgresStore.open("postgresql://caisey@127.0.0.1:1/x", (fingerprint,))
     with pytest.raises(StoreTrouble, match=r'database "typo" does not exist'):
-        PostgresStore.open(postgres_server.address("typo"), fingerprint)
+        PostgresStore.open(postgres_server.address("typo"), (fingerprint,))
     with pytest.raises(StoreTrouble, match="is empty"):
-        PostgresStore.open(place.database, fingerprint)
+        PostgresStore.open(place.database, (fingerprint,))
     other = postgres_server.new()
     postgres_server.run("CREATE TABLE shop (id INTEGER)", other.rpartition("/")[2])
     with pytest.raises(StoreTrouble, match=r"not a database of Caisey \(it has public.shop\)"):
-        PostgresStore.open(other, fingerprint)
+        PostgresStore.open(other, (fingerprint,))
     with pytest.raises(StoreTrouble, match=r"not empty \(it has public.shop\)"):
         PostgresStore.create(other, fingerprint)
     place.create().close()
     with pytest.raises(StoreTrouble, match="belongs to another installation"):
-        PostgresStore.open(place.database, MasterKey(b"x" * 32).fingerprint)
+        PostgresStore.open(place.database, MasterKey(b"x" * 32).fingerprints)
     with pytest.raises(StoreTrouble, match="holds an installation of Caisey already"):
         PostgresStore.create(place.database, fingerprint)
     postgres_server.run("UPDATE caisey_record.installation SET format = 99", place.database.rpartition("/")[2])

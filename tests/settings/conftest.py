@@ -1,6 +1,5 @@
 """Two companies at one server, with plugins that are installed as pip would lay them down."""
 
-import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,22 +9,14 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parent))
 
 from companies import Companies, two_companies
-
-from plugins import install_all
+from mail_plugin import installed
 
 
 @pytest.fixture(scope="session")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """A place on PYTHONPATH with the plugins of these tests."""
-    made = tmp_path_factory.mktemp("site")
-    install_all(made)
-    before = os.environ.get("PYTHONPATH")
-    os.environ["PYTHONPATH"] = str(made) + (os.pathsep + before if before else "")
-    yield made
-    if before is None:
-        del os.environ["PYTHONPATH"]
-    else:
-        os.environ["PYTHONPATH"] = before
+    with installed(tmp_path_factory.mktemp("site")) as made:
+        yield made
 
 
 @pytest.fixture(scope="module")

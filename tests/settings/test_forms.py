@@ -15,6 +15,7 @@ from msgspec import Meta, Struct
 
 from caisey_core.plugin_host.entered import Kept, as_entered, from_form, from_json, pairs, without_secrets
 from caisey_core.plugin_host.judge import MISSING, Judged, judge
+from caisey_core.plugin_host.sealing import TenantKey
 from caisey_core.plugin_host.settings import Setting, Unsuited, concealed, form_of, plain
 from caisey_hookspecs import Secret
 
@@ -262,3 +263,61 @@ def test_structs_that_no_form_can_show() -> None:
     for kind, words in ((Listed, "no form can keep"), (Named, "other characters")):
         with pytest.raises(Unsuited, match=words):
             form_of(kind)
+
+
+class Before(Struct):
+    token: Secret
+    accounts: tuple[Account, ...]
+
+
+class After(Struct):
+    token: str
+    accounts: Any
+
+
+def test_a_secret_that_a_new_version_calls_none_is_not_shown() -> None:
+    """What was stored as a secret stays one, whatever the form says of it now."""
+    stored = {"token": "of before", "accounts": [{"user": "ada", "password": "of ada"}]}
+    sealed = msgspec.json.decode(TenantKey.new(UUID(int=1)).seal("mail", form_of(Before), stored))
+    form = form_of(After)
+    entered = as_entered(form, sealed)
+    assert entered["token"] == ""
+    assert msgspec.json.decode(entered["accounts"]) == [{"user": "ada", "password": None}]
+    assert without_secrets(form, sealed) == {"token": None, "accounts": [{"user": "ada", "password": None}]}
+
+
+names = ["url", "token", "spare", "region", "port", "note", "accounts", "user", "password"]
+json = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats(allow_nan=False)
+    | st.text(max_size=8)
+    | st.just({"kept": "accounts.0"}),
+    lambda inner: (
+        st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from([*names, "x"]) | st.text(max_size=3), inner, max_size=4)
+    ),
+    max_leaves=12,
+)
+
+
+@given(st.dictionaries(st.sampled_from(names), json, max_size=7))
+def test_nothing_that_a_program_sends_is_an_exception(sent: dict[str, Any]) -> None:
+    """It is judged: complaints in words, or settings that the Struct takes."""
+    form = form_of(Example)
+    judged = judge(form, Example, from_json(form, sent), STORED, typed=False)
+    assert all(complaint.words for complaint in judged.complaints)
+    if not judged.complaints:
+        msgspec.convert(judged.settings, Example, dec_hook=concealed)
+
+
+@given(
+    st.dictionaries(
+        st.sampled_from([*names, "accounts.0.user", "accounts.0.password"]), st.lists(st.text(max_size=6), max_size=2)
+    )
+)
+def test_nothing_that_a_browser_sends_is_an_exception(sent: dict[str, list[str]]) -> None:
+    """The same for a form."""
+    form = form_of(Example)
+    judged = judge(form, Example, from_form(form, Fields(sent)), STORED, typed=True)
+    assert all(complaint.words for complaint in judged.complaints)

@@ -15,7 +15,7 @@ async function send(action, body) {
   }
 }
 
-function signInAgain() {
+export function signInAgain() {
   const link = document.createElement("a");
   const base = document.querySelector("meta[name=base]").content;
   link.href = `${base}/sign-in?to=${encodeURIComponent(`${base}/account`)}`;

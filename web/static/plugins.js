@@ -1,4 +1,6 @@
 // A plugin's settings: sent without leaving the page, so that a secret that was typed stays typed; rows without a round trip.
+import { signInAgain } from "./dialogs.js";
+
 const csrf = () => document.querySelector("meta[name=csrf]").content;
 
 async function send(form, act) {
@@ -35,11 +37,12 @@ function complain(form, { field, reason }) {
   return input;
 }
 
-function refuse(form, { detail = "Something went wrong.", what_to_do = "", field = "", errors = [], request_id = "" }) {
+function refuse(form, { detail = "Something went wrong.", what_to_do = "", field = "", errors = [], request_id = "", sign_in_again = false }) {
   const place = form.querySelector(".refusal");
   const reason = document.createElement("b");
   reason.textContent = detail;
   place.replaceChildren(reason, request_id && detail.startsWith("Something") ? `${what_to_do} Request ${request_id}.` : what_to_do);
+  if (sign_in_again) place.append(" ", signInAgain());
   place.hidden = false;
   const wrong = errors.map((one) => complain(form, one)).filter(Boolean);
   wrong[0]?.focus?.();

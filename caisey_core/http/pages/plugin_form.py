@@ -6,7 +6,7 @@ from typing import Any, Final
 from msgspec import Struct
 
 from caisey_core.domain.refused import Wrong
-from caisey_core.plugin_host.entered import MOST_ROWS, Kept, Row
+from caisey_core.plugin_host.entered import MOST_ROWS, Kept, Row, as_entered
 from caisey_core.plugin_host.settings import Setting
 
 NEW_KEY: Final = "KEY"  # stands for a new row's number in the pattern of a row; the page's script replaces it
@@ -49,11 +49,11 @@ def _field(setting: Setting, value: Any, said: Mapping[str, str], name: str, dee
     complaint = said.get(name, "")
     match setting.shape:
         case "group":
-            inner = _fields(setting.fields, value or {}, said, f"{name}.", deep)
+            inner = _fields(setting.fields, as_entered(setting.fields, {}) if value is None else value, said, f"{name}.", deep)
             return Field(setting=setting, name=name, on=value is not None, fields=inner, complaint=complaint)
         case "groups":
             rows = tuple(_row(setting, row, said, name, deep) for row in value or ())
-            pattern = _row(setting, Row(f"n{NEW_KEY}{deep}", {}), {}, name, deep)
+            pattern = _row(setting, Row(f"n{NEW_KEY}{deep}", as_entered(setting.fields, {})), {}, name, deep)
             return Field(setting=setting, name=name, rows=rows, pattern=pattern, complaint=complaint)
         case "secret":
             return Field(setting=setting, name=name, on=isinstance(value, Kept), complaint=complaint)
@@ -80,7 +80,8 @@ def with_row(form: Sequence[Setting], entered: dict[str, Any], name: str, within
             rows = [Row(row.key, with_row(one.fields, row.entered, name, f"{place}.{row.key}.")) for row in value or ()]
             if place == name and len(rows) < MOST_ROWS:
                 taken = {row.key for row in rows}
-                rows.append(Row(next(key for number in range(MOST_ROWS) if (key := f"n{number}") not in taken), {}))
+                key = next(key for number in range(MOST_ROWS) if (key := f"n{number}") not in taken)
+                rows.append(Row(key, as_entered(one.fields, {})))
             found[one.name] = rows
     return found
 

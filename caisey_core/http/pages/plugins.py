@@ -87,7 +87,7 @@ async def change_plugin(request: AnyRequest, plugin: FromPath[str], house: House
             return Response(msgspec.json.encode(outcome), media_type="application/json")
         return await _shown(house, request, member, plugin, new, tested=outcome)
     if isinstance(outcome, Refused):
-        if _by_script(request) or outcome.status in (403, 404):
+        if _by_script(request) or (outcome.status in (403, 404) and not outcome.sign_in_again):
             raise RefusedError(outcome)
         return await _shown(house, request, member, plugin, new, refused=outcome)
     address = f"/t/{member.tenant_slug}/plugins/{outcome.plugin.name}"

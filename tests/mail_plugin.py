@@ -1,5 +1,8 @@
-"""The plugins of these tests: a notifier with every kind of setting whose check does what a setting says, and two that go wrong."""
+"""The plugins of these tests: a notifier with every kind of setting whose check does what a setting says, and one that is broken."""
 
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 SMTP = """
@@ -46,6 +49,8 @@ class Smtp(Notifier):
         self._settings, self._store = context.settings, context.store
 
     async def deliver(self, notice: Notice) -> Delivery:
+        if self._settings.answers == "fails":
+            raise ValueError(f"cannot deliver with {self._settings.token.reveal()}")
         await self._store.put("delivered", f"{self._settings.server} {notice.title}".encode())
         return Delivery(delivered=True)
 
@@ -87,7 +92,17 @@ def install(folder: Path, name: str, source: str) -> None:
     (info / "entry_points.txt").write_text(f"[caisey.plugins]\n{name} = {module}\n")
 
 
-def install_all(folder: Path) -> None:
-    """Install them."""
+@contextmanager
+def installed(folder: Path) -> Iterator[Path]:
+    """Install them where every Python that is started meanwhile finds them."""
     install(folder, "smtp", SMTP)
     install(folder, "broken", BROKEN)
+    before = os.environ.get("PYTHONPATH")
+    os.environ["PYTHONPATH"] = str(folder) + (os.pathsep + before if before else "")
+    try:
+        yield folder
+    finally:
+        if before is None:
+            del os.environ["PYTHONPATH"]
+        else:
+            os.environ["PYTHONPATH"] = before
