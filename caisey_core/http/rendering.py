@@ -60,6 +60,7 @@ def environment(house: House) -> Environment:
         running=lambda since, watched=False: phrases.running(since, clock.now(), watched=watched),
         share=phrases.share,
         May=May,
+        site=house.config.url,
         stale=partial(step_up.stale, house),
         roles=tuple(Role),
         workers=WORKERS,

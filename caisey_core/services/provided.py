@@ -16,7 +16,7 @@ from caisey_core.services.journal import STAMPED
 from caisey_hookspecs import Identified
 
 LONGEST_NAME: Final = 100  # characters
-LONGEST_SUBJECT: Final = 1000  # characters
+LONGEST_SUBJECT: Final = 255  # characters
 STRANGER: Final = Refused("You are not a member here.", "Ask an admin of your company to add you.", 403)
 ADDRESS_TAKEN: Final = Refused(
     "A member with your e-mail address exists already, and this way to sign in may not be connected with it.",

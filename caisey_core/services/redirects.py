@@ -14,7 +14,7 @@ from msgspec import Struct
 from caisey_core.catalogue.sign_ins import SignInAttempt
 from caisey_core.domain.refused import Refused
 from caisey_core.plugin_host.host import PluginFault
-from caisey_core.services import sign_in, tenancy
+from caisey_core.services import plugin_doors, sign_in, tenancy
 from caisey_core.services.house import House
 from caisey_core.services.outcomes import NOT_FOUND
 from caisey_core.services.sign_in import LIMIT_SECONDS, is_web_address, not_working
@@ -48,6 +48,11 @@ async def start(
     `browser` is the token in its cookie for attempts, `going` the page that the person wanted; with `fresh` they have to prove
     who they are even if the provider still knows them.
     """
+    refused = await plugin_doors.admit(
+        house, slug, plugin, address
+    )  # each attempt is a row: nobody fills the database with them
+    if refused is not None:
+        return refused
     tenant = await tenancy.at(house, slug)
     if isinstance(tenant, Refused):
         return tenant

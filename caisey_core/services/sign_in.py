@@ -135,7 +135,7 @@ async def judge(house: House, tenant: Tenant, plugin: str, attempt: Attempt, bro
     if isinstance(said, NotIdentified):
         wait = said.retry_after_seconds
         todo = "Sign in again." if attempt.request is not None else "Check what you typed and try again."
-        return Refused(said.reason, todo, 422 if wait is None else 429, retry_after_seconds=wait)
+        return Refused(said.reason, said.what_to_do or todo, 422 if wait is None else 429, retry_after_seconds=wait)
     member = await provided.member_of(house, tenant, plugin, said)
     if isinstance(member, Refused):
         return member

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import pytest
+from axe_playwright_python.sync_playwright import Axe
 from companies import Companies
 from playwright.sync_api import Page, expect
 from providers import companies_at
@@ -84,7 +85,8 @@ def test_the_wrong_group_is_told_and_not_let_in(stage: Stage, person: Person) ->
     """In words, on the page where one may try another way."""
     page = person(f"{stage.home}/sign-in")
     sign_in(page, "bob")
-    expect(page.get_by_role("alert")).to_contain_text("in no group that may sign in here")
+    expect(page.get_by_role("alert")).to_contain_text("in no group that may sign in here. Ask an admin of your company.")
+    assert not Axe().run(page).response["violations"]
     expect(page.get_by_role("link", name="Sign in with Acme")).to_be_visible()
     page.goto(f"{stage.home}/account")
     expect(page).to_have_url(re.compile("/sign-in"))

@@ -147,6 +147,9 @@ async def test_the_identity_is_issuer_and_subject() -> None:
     """The same subject at another provider is somebody else."""
     first, second = await known(given()), await known(given("https://other.example.test"))
     assert first.subject != second.subject
+    long = [(await known(given(), sub="a" * 254 + letter)).subject for letter in "ab"]
+    assert len(set(long)) == 2
+    assert max(map(len, long)) <= 255
     assert (await known(given(), sid="s")).provider_session != (await known(given())).provider_session == ""
 
 

@@ -30,8 +30,12 @@ BACK_CHANNEL: Final = "backchannel-logout"
 REMEMBERED_SECONDS: Final = 2 * 3600  # a logout token's id, against a second use
 LARGEST_LOGOUT: Final = 64 * 1024  # bytes
 EVERY_CLIENT: Final = "*"
-NOT_IN_A_GROUP: Final = NotIdentified(reason="Your account is in no group that may sign in here.")
-NOT_THIS_DOMAIN: Final = NotIdentified(reason="Your account has no verified address of a domain that may sign in here.")
+LONGEST_SUBJECT: Final = 255  # characters, of issuer and subject together
+ASK: Final = "Ask an admin of your company."
+NOT_IN_A_GROUP: Final = NotIdentified(reason="Your account is in no group that may sign in here.", what_to_do=ASK)
+NOT_THIS_DOMAIN: Final = NotIdentified(
+    reason="Your account has no verified address of a domain that may sign in here.", what_to_do=ASK
+)
 
 
 class CompanySignIn(Identity):
@@ -86,7 +90,7 @@ class CompanySignIn(Identity):
     def _judge(self, party: RelyingParty, known: Known, claims: Claims) -> Identified | NotIdentified:
         settings = self._settings
         if trouble := presets.trouble_with(settings, claims):
-            return NotIdentified(reason=trouble)
+            return NotIdentified(reason=trouble, what_to_do=ASK)
         in_domain = presets.domain_of(settings, claims) in settings.email_domains
         if settings.email_domains and not in_domain:
             return NOT_THIS_DOMAIN
@@ -117,7 +121,8 @@ class CompanySignIn(Identity):
     def _subject(party: RelyingParty, sub: str) -> str:
         """The identity key is issuer and subject, never the address (Core 5.7): after a change of the provider nobody is taken
         for somebody else. An issuer has no fragment, so that the two cannot run into each other."""
-        return f"{party.client.issuer}#{sub}"
+        whole = f"{party.client.issuer}#{sub}"
+        return whole if len(whole) <= LONGEST_SUBJECT else f"sha256:{hashlib.sha256(whole.encode()).hexdigest()}"
 
     @staticmethod
     def _session(party: RelyingParty, sid: str) -> str:
