@@ -99,7 +99,8 @@ def reported(caisey: Caisey) -> str:
     return said.stdout
 
 
-def test_assigning_answers_quickly(caisey: Caisey, folder: Path) -> None:
+@pytest.fixture(scope="module")
+def called(caisey: Caisey, folder: Path) -> None:
     """Each of them is called, none holds up the answer, and the technician's notice by the good one arrives within seconds."""
     tom = caisey.people["tom"]
     page = Browser(caisey.url)
@@ -113,8 +114,9 @@ def test_assigning_answers_quickly(caisey: Caisey, folder: Path) -> None:
         until(lambda name=name: (folder / f"{name}.called").exists(), f"{name} to be called")  # type: ignore[misc]
 
 
+@pytest.mark.usefixtures("called")
 def test_the_job_goes_on(caisey: Caisey) -> None:
-    """While they hang and spin, a whole session runs; its commands are not held up."""
+    """While they hang and spin, assigning answers at once and a whole session runs; its commands are not held up."""
     session = caisey.active()
     for number in range(10):
         began = time.monotonic()
@@ -123,6 +125,7 @@ def test_the_job_goes_on(caisey: Caisey) -> None:
     caisey.finish(session)
 
 
+@pytest.mark.usefixtures("called")
 def test_the_operator_reads_what_happened(caisey: Caisey) -> None:
     """`caisey plugins --data` says it of each: what it did, how often, and that hung threads were replaced."""
     for name, (_, words) in HOSTILE.items():
@@ -135,27 +138,29 @@ def test_the_operator_reads_what_happened(caisey: Caisey) -> None:
     assert re.search(r"The plugin bad-other made object, which is no Notifier", table)
     for name in ("bad-blocks", "bad-spins", "bad-words", "bad-log", "bad-later"):
         assert f"The plugin {name} held up its thread and got a new one. It hangs in" in table, name
-    assert re.search(r"browser-notifier +brightwater-it +well +3 +0", table)
+    assert re.search(r"browser-notifier +brightwater-it +well +\d+ +0 ", table)
     assert "broken: it cannot be imported (ModuleNotFoundError" in table
 
 
+@pytest.mark.usefixtures("called")
 def test_the_admin_reads_what_happened(caisey: Caisey) -> None:
     """The page says it of each plugin in its place."""
     ann = caisey.people["admin"]
     page = Browser(caisey.url)
     page.get(urlsplit(ann.sign_in).path)
     page.post(urlsplit(ann.sign_in).path)
-    text = page.get("/t/brightwater-it/plugins").text
     for words in ("broken inside", "gave int as an answer", "gave an answer of more than 16 MiB"):
-        assert words in text
+        until(lambda words=words: words in page.get("/t/brightwater-it/plugins").text, words)  # type: ignore[misc]
 
 
+@pytest.mark.usefixtures("called")
 def test_a_plugin_that_fails_again_and_again_rests(caisey: Caisey, folder: Path) -> None:
     """From the sixth time on it is not even called, for the tenant where it failed; it says when it is tried again."""
     calls = folder / "bad-raises.called"
     dana, tom = caisey.people["dispatcher"], caisey.people["tom"]
     mine = next(one["id"] for one in tom.get("/queue")["mine"] if one["device_name"] == "HD-XRAY")
     others = [one["id"] for one in dana.get("/devices")["technicians"] if one["name"] != "Tom Brandt"]
+    until(lambda: len(calls.read_text().splitlines()) >= 3, "the first calls")
     for technician in (others * 6)[:6]:
         dana.post(f"/assignments/{mine}/reassign", {"technician": technician, "reason": "Somebody else"})
     until(lambda: re.search(r"bad-raises .*resting", reported(caisey)), "the rest", 30)
@@ -163,6 +168,7 @@ def test_a_plugin_that_fails_again_and_again_rests(caisey: Caisey, folder: Path)
     assert re.search(r"It failed 5 times in a row and rests; it is tried again in \d+ s", reported(caisey))
 
 
+@pytest.mark.usefixtures("called")
 def test_spinning_code_is_ended(caisey: Caisey) -> None:
     """No thread of the server computes for nothing any more."""
     assert caisey.process is not None
@@ -185,8 +191,10 @@ def _stat(pid: int) -> list[str]:
     return Path(f"/proc/{pid}/stat").read_text().rpartition(") ")[2].split()
 
 
+@pytest.mark.usefixtures("called")
 def test_the_log_is_lines_of_json(caisey: Caisey) -> None:
     """Whatever they raised or logged; with where it happened, and a forgotten coroutine too."""
+    until(lambda: '"where": "' in caisey.log() and "bad_spins.py, line" in caisey.log(), "the watchdog's word")
     lines = [json.loads(line) for line in caisey.log().splitlines() if line.startswith("{")]
     loose = [line for line in caisey.log().splitlines() if "never awaited" in line and not line.startswith("{")]
     assert not loose
@@ -195,6 +203,7 @@ def test_the_log_is_lines_of_json(caisey: Caisey) -> None:
     assert any(line.get("plugin") == "bad-spins" and "bad_spins.py, line" in line.get("where", "") for line in lines)
 
 
+@pytest.mark.usefixtures("called")
 def test_the_server_stops_when_it_is_asked_to(caisey: Caisey) -> None:
     """Threads that never end are left behind; the record is whole."""
     began = time.monotonic()

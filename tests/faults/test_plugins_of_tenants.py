@@ -150,6 +150,9 @@ def test_a_stranger_cannot_make_it_rest(both: Companies) -> None:
 
 def test_no_secret_leaves(both: Companies) -> None:
     """Not in the log, its tracebacks and warnings, nor in pages and reports; who logged and where is there."""
+    change(both.acme, "raises")
+    for company in (both.acme, both.bolt):
+        page(both, company)
     log, file = both.server.log(), both.server.data / "plugins.json"
     until(lambda: file.exists() and "moody" in file.read_text(), "the report")
     lines = [json.loads(line) for line in log.splitlines() if line.startswith("{")]
@@ -203,6 +206,7 @@ def test_settings_that_an_upgrade_does_not_take(both: Companies, folder: Path) -
 
 def test_a_plugin_that_vanishes_while_it_is_enabled(both: Companies, folder: Path) -> None:
     """Everything else works, the page says so, and when it is back all is as it was."""
+    change(both.acme, "sunshine")
     before = both.acme.people["admin"].get("/plugins/moody")
     metadata = folder / "moody-0.0.1.dist-info"
     for gone, back in (
@@ -223,6 +227,7 @@ def test_a_plugin_that_vanishes_while_it_is_enabled(both: Companies, folder: Pat
 
 def test_a_plugin_whose_files_are_deleted_under_the_running_server(both: Companies, folder: Path) -> None:
     """What is loaded goes on; the next start tells the rest."""
+    change(both.acme, "sunshine")
     (folder / PATH).rename(folder / "away")
     assert "Hello from sunshine" in page(both, both.acme)
     (folder / "away").rename(folder / PATH)

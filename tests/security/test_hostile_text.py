@@ -94,6 +94,7 @@ def _address(company: Company, route: str) -> str:
         "device": str(company.raw["D"].id),
         "session": company.sessions[0],
         "position": "0",
+        "plugin": "local-accounts",
     }
     if "transcript" in route:
         ids["transcript"] = Review.of(company.people["dispatcher"], company.sessions[0]).id
