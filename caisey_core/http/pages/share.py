@@ -14,7 +14,7 @@ from litestar.status_codes import HTTP_303_SEE_OTHER
 from caisey_core.domain.refused import Refused
 from caisey_core.domain.roles import May, Member
 from caisey_core.http.rendering import REPLAY_POLICY, AnyRequest, html, render
-from caisey_core.http.who import RECHECK_SECONDS, address_of, signed_in
+from caisey_core.http.who import RECHECK_SECONDS, address_of, memberships
 from caisey_core.services import review, shares
 from caisey_core.services.house import House
 from caisey_core.services.shares import Found, Locked
@@ -57,6 +57,11 @@ def _refused(request: AnyRequest, refused: Refused) -> Response[bytes]:
     return html(request, render(request, "share/gone.html", refused=refused), refused.status, PRIVATE)
 
 
+async def _reader(house: House, request: AnyRequest, found: Found) -> Member | None:
+    """Return as whom of the share's own company this browser is signed in: a share's address names none."""
+    return next((one for one in await memberships(house, request) if one.tenant == found.tenant.id), None)
+
+
 async def _hand_off(house: House, found: Found, reader: Member | None) -> HandOff | None:
     if reader is None or reader.tenant != found.tenant.id or not reader.may(May.REVIEW):
         return None
@@ -83,7 +88,7 @@ async def show(request: AnyRequest, token: FromPath[str], house: NamedDependency
         return _gone(request)
     if isinstance(found, Locked):
         return _locked(request, token)
-    reader = await signed_in(house, request)
+    reader = await _reader(house, request, found)
     if (refused := await shares.opened(house, found, "page", address_of(request), reader)) is not None:
         return _refused(request, refused)
     view = await shares.public_page(house, found)
@@ -118,7 +123,7 @@ async def bundle(request: AnyRequest, token: FromPath[str], house: NamedDependen
     found = await _enter(house, request, token)
     if not isinstance(found, Found):
         return _gone(request) if found is None else _locked(request, token)
-    reader = await signed_in(house, request)
+    reader = await _reader(house, request, found)
     if (refused := await shares.opened(house, found, "bundle", address_of(request), reader)) is not None:
         return _refused(request, refused)
     name = f"transcript-{found.transcript.id}.caisey.zip"
@@ -132,7 +137,7 @@ async def terminal(request: AnyRequest, token: FromPath[str], house: NamedDepend
     found = await _enter(house, request, token)
     if not isinstance(found, Found):
         return _gone(request) if found is None else _locked(request, token)
-    reader = await signed_in(house, request)
+    reader = await _reader(house, request, found)
     if (refused := await shares.opened(house, found, "terminal", address_of(request), reader)) is not None:
         return _refused(request, refused)
     if not found.share.terminal:
