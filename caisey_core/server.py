@@ -6,6 +6,7 @@ import json
 import logging
 import signal
 import socket
+import sys
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from types import FrameType
@@ -20,6 +21,10 @@ from caisey_core.config import Config
 from caisey_core.occupied import occupied
 from caisey_core.plugin_host.masking import mask_all
 from caisey_core.services.house import House
+
+# How long a thread that computes may keep the interpreter from the others. With Python's own 5 ms, a plugin that spins made each
+# step of a command wait so long.
+SWITCH_SECONDS = 0.0005
 
 Ready = Callable[[House], Awaitable[None]]
 
@@ -107,6 +112,7 @@ async def serve(folder: Path, config: Config, ready: Ready | None = None) -> Non
     be opened.
     """
     configure_logging()
+    sys.setswitchinterval(SWITCH_SECONDS)
     listening = listen(config.host, config.port)
     config = replace(config, port=listening.getsockname()[1])
     with occupied(folder):

@@ -26,7 +26,7 @@ class Bad(Notifier):
         self.context = context
 
     async def deliver(self, notice):
-        open({mark!r}, "a").write("called\\n")
+{mark}
 {does}
 """
 
@@ -53,11 +53,13 @@ def notifier(
     before: str = "",
     makes: str = "return Bad(context)",
     info: str = "enabled_by_default=True",
+    marks: bool = True,
 ) -> None:
-    """Install a notifier that leaves a mark when it is called and then does this."""
+    """Install a notifier that leaves a mark when it is called, unless it must be quick, and then does this."""
+    mark = f"open({str(folder / f'{name}.called')!r}, 'a').write('called\\n')" if marks else ""
     source = NOTIFIER.format(
         name=name,
-        mark=str(folder / f"{name}.called"),
+        mark=textwrap.indent(mark, " " * 8),
         does=textwrap.indent(does, " " * 8),
         makes=textwrap.indent(makes, " " * 4),
         before=before,

@@ -122,13 +122,9 @@ class Members:
         member = one(MemberRow, rows)
         if member is None or not rows[0]["narrowed"]:
             return member
-        return replace(member, clients=await self.clients_of(tenant, member.id))
-
-    @scoped
-    async def clients_of(self, tenant: UUID, member: UUID) -> frozenset[UUID]:
-        """Return which clients a member serves who does not serve all."""
         t = MemberClientTable
-        return frozenset(row["client"] for row in await t.select(t.client).where((t.tenant == tenant) & (t.member == member)))
+        found = await t.select(t.client).where((t.tenant == tenant) & (t.member == member.id))
+        return replace(member, clients=frozenset(row["client"] for row in found))
 
     @scoped
     async def list(self, tenant: UUID) -> builtins.list[MemberRow]:

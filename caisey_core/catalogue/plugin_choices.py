@@ -9,7 +9,9 @@ from msgspec import Struct
 from caisey_core.catalogue.engine import CatalogueEngine, system_scope, tenant_scope
 from caisey_core.catalogue.outcomes import scoped
 from caisey_core.catalogue.rows import many
-from caisey_core.catalogue.tables import PluginChangeTable, PluginDefaultTable, PluginEnabledTable
+from caisey_core.catalogue.tables import PluginChangeTable, PluginDefaultTable, PluginEnabledTable, PluginEntryTable
+
+AT_ONCE = 200  # entries of stores that are read together
 
 
 class Choice(Struct, frozen=True):
@@ -20,6 +22,15 @@ class Choice(Struct, frozen=True):
     settings: bytes | None = None
     allow_private: bool = False  # it may reach private addresses
     version: int = 0
+
+
+class StoredEntry(Struct, frozen=True):
+    """An entry of a plugin's store; its value is sealed."""
+
+    id: UUID
+    plugin: str
+    key: str
+    value: bytes
 
 
 class Chosen(Struct, frozen=True):
@@ -101,6 +112,27 @@ class PluginChoices:
         """Write the tenant's key."""
         t = PluginChangeTable
         await t.update({t.sealed_key: sealed_key}).where(t.tenant == tenant).run()
+
+    async def entries(self, tenant: UUID) -> AsyncIterator[StoredEntry]:
+        """Yield all that the tenant's plugins stored."""
+        after: UUID | None = None
+        while rows := await self._entries(tenant, after):
+            for row in rows:
+                yield row
+            after = rows[-1].id
+
+    @scoped
+    async def _entries(self, tenant: UUID, after: UUID | None) -> list[StoredEntry]:
+        t = PluginEntryTable
+        wanted = t.tenant == tenant if after is None else (t.tenant == tenant) & (t.id > after)
+        rows = await t.select(t.id, t.plugin, t.key, t.value).where(wanted).order_by(t.id).limit(AT_ONCE)
+        return many(StoredEntry, rows)
+
+    @scoped
+    async def put_entry(self, tenant: UUID, entry: UUID, value: bytes) -> None:
+        """Write an entry's value, sealed anew; its version stays."""
+        t = PluginEntryTable
+        await t.update({t.value: value}).where((t.tenant == tenant) & (t.id == entry)).run()
 
     @scoped
     async def put_default(self, tenant: UUID, kind: str, plugin: str) -> None:

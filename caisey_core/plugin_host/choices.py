@@ -59,19 +59,25 @@ class Change:
         self, plugin: str, form: Sequence[Setting], settings: Mapping[str, Any], *, allow_private: bool, enabled: bool
     ) -> None:
         """Store settings that were judged, their secrets sealed. Raises KeyTrouble."""
+        sealed = (await self.key()).seal(plugin, form, settings)
+        await self._put(Choice(plugin, enabled, sealed, allow_private, self.version(plugin)))
+
+    async def key(self) -> TenantKey:
+        """Return the tenant's key; the first time that it is wanted it is made. Raises KeyTrouble."""
         if self._sealed_key is None:
             self._sealed_key = TenantKey.new(self._tenant).sealed(self._master)
             await self._tables.put_key(self._tenant, self._sealed_key)
-        key = TenantKey.opened(self._master, self._tenant, self._sealed_key)
-        sealed = key.seal(plugin, form, settings)
-        await self._put(Choice(plugin, enabled, sealed, allow_private, self.version(plugin)))
+        return TenantKey.opened(self._master, self._tenant, self._sealed_key)
 
     async def prefer(self, kind: str, plugin: str) -> None:
         """Let a plugin come first among those of a kind."""
         await self._tables.put_default(self._tenant, kind, plugin)
 
     async def new_key(self) -> int:
-        """Give the tenant a new key and seal all its secrets under it; returns how many. Raises KeyTrouble, Unreadable."""
+        """Give the tenant a new key and seal its secrets and what its plugins stored under it; returns how many secrets there are.
+
+        Raises KeyTrouble, Unreadable.
+        """
         if self._sealed_key is None:
             return 0
         old, new = TenantKey.opened(self._master, self._tenant, self._sealed_key), TenantKey.new(self._tenant)
@@ -81,6 +87,9 @@ class Change:
                 sealed, found = new.reseal(old, choice.plugin, choice.settings)
                 await self._put(replace(choice, settings=sealed))
                 count += found
+        async for entry in self._tables.entries(self._tenant):
+            value = old.open_entry(entry.plugin, entry.key, entry.value)
+            await self._tables.put_entry(self._tenant, entry.id, new.seal_entry(entry.plugin, entry.key, value))
         await self._tables.put_key(self._tenant, new.sealed(self._master))
         return count
 
@@ -95,6 +104,18 @@ class Choices:
 
     def __init__(self, tables: PluginChoices, master: MasterKey) -> None:
         self._tables, self._master = tables, master
+        self._keys: dict[UUID, TenantKey] = {}
+
+    async def key(self, tenant: UUID, *, again: bool = False) -> TenantKey:
+        """Return a tenant's key, which is made the first time; `again` reads it anew: it may have been replaced. Raises KeyTrouble."""
+        if again or tenant not in self._keys:
+            sealed = (await self._tables.read(tenant)).sealed_key
+            if sealed is not None:
+                self._keys[tenant] = TenantKey.opened(self._master, tenant, sealed)
+            else:
+                async with self._tables.changing(tenant) as before:
+                    self._keys[tenant] = await Change(self._tables, tenant, self._master, before, 0).key()
+        return self._keys[tenant]
 
     async def versions(self) -> dict[UUID, int]:
         """Return a number for each tenant that rises with each change, whoever made it."""

@@ -353,7 +353,7 @@ class PluginHost:
             mask = Mask(secrets_in(settings))
             report = TenantReporter(self.heard, core, tenant, info.name)
             own_log = PluginLog(info.name, str(tenant), mask)
-            context = make_context(info, settings, tenant, self._tables, core, self._clock, http, own_log, report)
+            context = make_context(info, settings, tenant, self._tables, self.choices, core, self._clock, http, own_log, report)
             found = factory(context=context)
             no_coroutine(found)
             if not isinstance(found, kind):

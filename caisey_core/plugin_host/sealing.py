@@ -1,4 +1,5 @@
-"""Seals the secrets among plugins' settings: AES-256-GCM under a key of the tenant, which the master key seals.
+"""Seals the secrets among plugins' settings, and all that plugins store: AES-256-GCM under a key of the tenant, which the master
+key seals.
 
 Stored settings are JSON; in a secret's place is {"$sealed": base64(nonce, ciphertext, tag)}. What is bound into each sealing is the
 tenant, the plugin and the secret's place, so that one that is copied elsewhere opens nowhere.
@@ -82,6 +83,21 @@ class TenantKey:
             return _walked(value, place, walk)
 
         return msgspec.json.encode(walk(msgspec.json.decode(stored), "")), count
+
+    def seal_entry(self, plugin: str, key: str, value: bytes) -> bytes:
+        """Return an entry of a plugin's store as it is kept."""
+        nonce = secrets.token_bytes(_NONCE)
+        return nonce + self._aead.encrypt(nonce, value, self._bound_entry(plugin, key))
+
+    def open_entry(self, plugin: str, key: str, sealed: bytes) -> bytes:
+        """Return an entry of a plugin's store. Raises Unreadable."""
+        try:
+            return self._aead.decrypt(sealed[:_NONCE], sealed[_NONCE:], self._bound_entry(plugin, key))
+        except (InvalidTag, ValueError) as error:
+            raise Unreadable("What the plugin stored was not sealed for this place, or was changed.") from error
+
+    def _bound_entry(self, plugin: str, key: str) -> bytes:
+        return b"caisey plugin entry\n" + self._tenant.bytes + f"{plugin}\n{key}".encode()
 
     def _opened(self, plugin: str, value: Any, place: str) -> Any:
         if _is_sealed(value):

@@ -34,6 +34,7 @@ async def heard(house: House, tenant_id: UUID, plugin: str, change: Change) -> N
 
 
 async def _session_ended(house: House, tenant: Tenant, plugin: str, reference: str) -> None:
+    house.bearers.end(tenant.id, session=reference)
     ended = set(await house.catalogue.sign_ins.end_provider_sessions(tenant.id, plugin, reference))
     if not ended and (row := await provided.known(house, tenant, plugin, reference)) is not None:
         ended = {row.id} if await house.catalogue.sign_ins.end_sessions_of(tenant.id, row.id, plugin) else set()
@@ -63,6 +64,7 @@ async def _has_another_way(house: House, tenant: Tenant, plugin: str, row: Membe
 
 
 async def _signed_out(house: House, tenant: Tenant, plugin: str, member: UUID) -> None:
+    house.bearers.end(tenant.id, member=member)
     await tenancy.rights_changed(house, tenant.id)
     event = e.SignedOut(actor=SERVER, at=STAMPED, member=member, by_plugin=plugin)
     if await house.journal.audit(tenant.id, event) is not None:

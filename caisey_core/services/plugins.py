@@ -107,7 +107,7 @@ async def detail(house: House, member: Member, name: str) -> PluginDetail | Refu
         return NOT_FOUND if gone is None else _bare(_missing(gone))
     view = await _view(house, member, name, chosen)
     if one.info is None:
-        return _bare(view, one.trouble)
+        return _bare(view)
     found = Usable(name, one, one.info, chosen)
     return PluginDetail(
         plugin=view,
@@ -129,8 +129,9 @@ async def form(house: House, member: Member, name: str, given: Given | None) -> 
     return SettingsForm(one.form, as_entered(one.form, stored))
 
 
-def _bare(view: PluginView, trouble: str = "") -> PluginDetail:
-    return PluginDetail(plugin=view, settings={}, settings_schema={}, allow_private=False, version=0, trouble=trouble)
+def _bare(view: PluginView) -> PluginDetail:
+    """Return one that cannot be used. Where it failed is for the operator: caisey plugins --traceback."""
+    return PluginDetail(plugin=view, settings={}, settings_schema={}, allow_private=False, version=0)
 
 
 def _missing(choice: Opened) -> PluginView:

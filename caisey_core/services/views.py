@@ -390,7 +390,6 @@ class PluginDetail(View, frozen=True):
     settings_schema: dict[str, Any]  # JSON Schema
     allow_private: bool  # it may reach private addresses, and over plain HTTP
     version: int  # of the stored choice: to be sent back with a change
-    trouble: str = ""  # of a broken one
 
 
 class PluginTest(View, frozen=True):

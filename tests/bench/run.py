@@ -37,6 +37,7 @@ NAMES = (
     "verify",
     "records",
     "search_postgres",
+    "plugins",
 )
 
 

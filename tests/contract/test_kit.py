@@ -112,7 +112,7 @@ async def test_the_store(tmp_path: Path) -> None:
     tenant = await make_tenant(tmp_path / "data", config, "Acme MSP")
     house = await open_house(tmp_path / "data", config)
     try:
-        real = TenantStore(house.catalogue.plugin_store, asyncio.get_running_loop(), tenant.id, "pager")
+        real = TenantStore(house.catalogue.plugin_store, house.plugins.choices, asyncio.get_running_loop(), tenant.id, "pager")
         assert await _use(FakeStore()) == await _use(real)
     finally:
         await close_house(house)

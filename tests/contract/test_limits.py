@@ -6,7 +6,7 @@ import pytest
 from documented import classes, hooks, said_by
 
 from caisey_core.plugin_host import discovery, host
-from caisey_core.services import notices, plugin_doors, shells, sign_in
+from caisey_core.services import bearers, notices, plugin_doors, shells, sign_in
 from caisey_hookspecs.testing import conformance, identity, notifier, shell, ticketing
 
 SERVERS = {
@@ -18,6 +18,7 @@ SERVERS = {
     "TenantObject.incoming": plugin_doors.LIMIT_SECONDS,
     "Identity.begin": sign_in.LIMIT_SECONDS,
     "Identity.complete": sign_in.LIMIT_SECONDS,
+    "Identity.bearer": bearers.LIMIT_SECONDS,
     "Notifier.deliver": notices.LIMIT_SECONDS,
     "Shell.view": shells.LIMIT_SECONDS,
 }

@@ -18,6 +18,7 @@ from caisey_core.config import Config
 from caisey_core.domain.roles import PERMISSIONS, May
 from caisey_core.http import session_socket
 from caisey_core.services import (
+    api_tokens,
     assignments,
     commands,
     cuts,
@@ -176,6 +177,8 @@ LIMITS = {
     "a share's life": f"{shares.LONGEST_HOURS} hours",
     "a passcode": f"{passcodes.SHORTEST} to {passcodes.LONGEST} characters; it is asked for again after {passcodes.GOOD_FOR_SECONDS // 3600} hours",
     "openings of one share": f"{sharing.MOST_OPENINGS} in a minute",
+    "API tokens of one owner": f"{api_tokens.MOST} valid at once, {api_tokens.LONGEST_DAYS} days",
+    "requests to the API": "`api_requests_per_minute` of a token",
 }
 
 

@@ -127,7 +127,7 @@ def test_the_description_is_of_the_api(description: Any) -> None:
     assert {path for path in description["paths"] if not path.startswith("/api/v1/t/")} == {"/agent/enrol"}
 
 
-@pytest.mark.parametrize("route", API)
+@pytest.mark.parametrize("route", [route for route, door in API.items() if door.kind != "stream"])
 def test_each_operation_of_the_api(
     companies: Companies, acme: Stage, client: httpx2.Client, description: Any, route: str
 ) -> None:
@@ -136,7 +136,7 @@ def test_each_operation_of_the_api(
     door = API[route]
     schema = operation.get("requestBody", {}).get("content", {}).get("application/json", {}).get("schema")
     good = _good(description, schema, acme) if schema else {}
-    queries = [one["name"] for one in operation.get("parameters", []) if one["in"] == "query"]
+    queries = [one["name"] for one in operation.get("parameters", []) if one.get("in") == "query"]
     who = "admin" if "admin" in door.may else "senior"
     token = {"authorization": f"Bearer {acme.company.people[who].token}"}
 

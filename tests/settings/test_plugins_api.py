@@ -2,6 +2,7 @@
 
 import shutil
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -156,6 +157,20 @@ def test_two_admins_at_once(fresh: Company) -> None:
     assert shown(fresh)["settings"]["port"] == 26
 
 
+def test_many_admins_in_the_same_moment(fresh: Company) -> None:
+    """Of those who saw the same, one is first; the others are told."""
+    version = shown(fresh)["version"]
+
+    def save(port: int) -> int:
+        body = {"settings": {**SETTINGS, "port": port}, "version": version}
+        return admin(fresh).call("POST", "/plugins/smtp/settings", json=body).status_code
+
+    with ThreadPoolExecutor(8) as pool:
+        said = sorted(pool.map(save, range(100, 108)))
+    assert said == [200, *[409] * 7]
+    assert shown(fresh)["version"] == version + 1
+
+
 def test_the_default_of_a_kind(fresh: Company) -> None:
     """Of two notifiers the chosen one comes first; only what is enabled can be chosen."""
     assert admin(fresh).post("/plugins/smtp/default", {"kind": "notifier"}, (422,))["field"] == "kind"
@@ -179,7 +194,7 @@ def test_plugins_that_cannot_be_used(fresh: Company) -> None:
     """A broken one says why and cannot be enabled; one that needs settings wants them first; one that is not there is not there."""
     broken = shown(fresh, "broken")
     assert (broken["plugin"]["state"], "its library is missing" in broken["plugin"]["detail"]) == ("broken", True)
-    assert "Traceback" in broken["trouble"]
+    assert "Traceback" not in str(broken), "the server's own files are the operator's affair"
     admin(fresh).post("/plugins/broken/enable", status=(409,))
     admin(fresh).post("/plugins/nothing/enable", status=(404,))
     assert admin(fresh).call("GET", "/plugins/nothing").status_code == 404

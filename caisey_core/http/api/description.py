@@ -110,7 +110,7 @@ def complete(found: Schema, tags: Mapping[str, str]) -> Schema:
     parts = document["components"]
     _mend(parts["schemas"])
     parts["securitySchemes"] = {"token": {"type": "http", "scheme": "bearer", "description": "An API token of Caisey."}}
-    parts["schemas"]["Problem"] = _problem_schema()
+    parts["schemas"] |= msgspec.json.schema_components([Problem], ref_template="#/components/schemas/{name}")[1]
     parts["headers"] = _HEADERS
     parts["responses"] = {f"Problem{status}": _problem(status) for status in REFUSALS}
     parts["parameters"] = {"IdempotencyKey": _KEY}
@@ -196,12 +196,6 @@ def _close_bodies(document: Schema) -> None:
         for operation in operations.values():
             for content in operation.get("requestBody", {}).get("content", {}).values():
                 close(content["schema"])
-
-
-def _problem_schema() -> Schema:
-    (schema,), parts = msgspec.json.schema_components([Problem], ref_template="#/components/schemas/{name}")
-    found: Schema = parts["Problem"] if "$ref" in schema else schema
-    return found
 
 
 def _problem(status: int) -> Schema:

@@ -97,6 +97,7 @@ class FakeHttp:
         self._all: Answer | None = None
         self.sent: list[Sent] = []
         self.refused: list[str] = []  # addresses
+        self.unanswered: list[str] = []  # methods and addresses for which the test had no answer
 
     def answer(self, method: str, url: str, with_: Answer) -> None:
         """Answer one address from now on: so, by raising this, or by what a function makes of the request.
@@ -125,6 +126,7 @@ class FakeHttp:
         self.sent.append(sent)
         found = self._answers.get((method, url), self._answers.get((method, url.partition("?")[0]), self._all))
         if found is None:
+            self.unanswered.append(f"{method} {url}")
             raise Unavailable(f"The connection to {urlsplit(url).hostname} broke.")
         if isinstance(found, Exception):
             raise found

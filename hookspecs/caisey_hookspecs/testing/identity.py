@@ -46,7 +46,7 @@ class IdentityConformance(PluginConformance):
         identity = await self.make(declared, context)
         work = identity.begin(an_attempt(handle=handle))
         shown = await self.ask(context, work, (SignInForm, SignInRedirect), ANSWER_SECONDS)
-        assert isinstance(shown, SignInForm | SignInRedirect), f"a sign-in does not begin: {shown}"
+        assert isinstance(shown, SignInForm | SignInRedirect), f"a sign-in does not begin: {shown} {context.http.unanswered}"
         if isinstance(shown, SignInForm):
             _can_be_shown(shown)
         elif handle:

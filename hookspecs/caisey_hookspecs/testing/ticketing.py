@@ -56,13 +56,13 @@ class TicketingConformance(PluginConformance):
     async def _read(self, context: FakeContext[Any], work: Awaitable[R], expect: Any) -> R:
         said = await self.ask(context, work, expect, READ_SECONDS)
         if isinstance(said, Unavailable | Rejected):
-            raise AssertionError(f"reading failed though the vendor answers: {said}")
+            raise AssertionError(f"reading failed though the vendor answers: {said} {context.http.unanswered}")
         return said
 
     async def _write(self, context: FakeContext[Any], work: Awaitable[R], expect: Any) -> R:
         said = await self.ask(context, work, expect, WRITE_SECONDS)
         if isinstance(said, Unavailable | Rejected):
-            raise AssertionError(f"writing failed though the vendor answers: {said}")
+            raise AssertionError(f"writing failed though the vendor answers: {said} {context.http.unanswered}")
         return said
 
     async def _all(self, context: FakeContext[Any], page: Callable[[str], Awaitable[Page[T]]], expect: Any) -> list[T]:
