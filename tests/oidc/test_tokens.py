@@ -112,10 +112,12 @@ async def test_a_wrong_claim_is_refused(wrong: str) -> None:
 
 
 async def test_two_audiences_need_the_authorized_party() -> None:
-    """Even where both are known."""
+    """Even where both are known; and ours is always among them."""
     at = given()
     with pytest.raises(NotTrusted, match="authorized party"):
         await read(at, signed(KEY, claims(now=at.clock.seconds, aud=[CLIENT, "other"])), trusted_audiences=("other",))
+    with pytest.raises(NotTrusted, match="somebody else"):
+        await read(at, signed(KEY, claims(now=at.clock.seconds, aud="other")), trusted_audiences=("other",))
 
 
 async def test_the_access_token_belongs_to_the_id_token() -> None:
