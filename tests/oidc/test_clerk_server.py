@@ -133,7 +133,7 @@ class Stage:
 
     def token(self, user: str, version: Any = v2, **changes: Any) -> str:
         """Return a session token."""
-        claims = version(int(time.time()), iss=self.clerk.issuer, azp=ORIGIN, sub=user, **changes)
+        claims = version(int(time.time()), **{"iss": self.clerk.issuer, "azp": ORIGIN, "sub": user, **changes})
         return signed(self.clerk.key, claims, typ="JWT", oiat=1, cat="cl_B7d4PD111AAA")
 
 
