@@ -1,7 +1,6 @@
-"""Makes what these tests share importable: the readers of the contract, and the vendor of the plugins' tests."""
+"""Makes this folder's own modules importable: the readers of the contract."""
 
 import sys
 from pathlib import Path
 
-HERE = Path(__file__).parent
-sys.path += [str(HERE), str(HERE.parent / "plugins")]
+sys.path.insert(0, str(Path(__file__).parent))

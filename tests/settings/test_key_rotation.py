@@ -8,11 +8,12 @@ from typing import Any
 import pytest
 from companies import Companies
 from databases import both
-from doors import Server, caisey
+from doors import Browser, Server, caisey
 from installed import CATALOGUE, RECORD, Installed
 
 pytestmark = both
 TOKEN = "tok-rotated-81c4f2"
+PASSWORD = "a lamp under the stairs"
 
 
 @pytest.fixture
@@ -27,6 +28,7 @@ def stopped(companies: Companies) -> Iterator[Installed]:
             "enable": True,
         }
         admin.post("/plugins/smtp/settings", body)
+    companies.acme.browser("tom").post("/t/acme-msp/account/password", password=PASSWORD, again=PASSWORD)
     assert companies.server.stop() == 0
     toml = (companies.server.data / "caisey.toml").read_text()
     address = next((line.split('"')[1] for line in toml.splitlines() if line.startswith("database")), "")
@@ -42,11 +44,16 @@ def serve(companies: Companies) -> None:
 
 
 def works(companies: Companies) -> None:
-    """Both companies' plugins have their secrets, records go on, and nothing is wrong."""
+    """Both companies' plugins have their secrets and what they stored, records go on, and nothing is wrong."""
     serve(companies)
     for company in (companies.acme, companies.bolt):
         assert company.people["admin"].post("/plugins/smtp/test")["ok"]
         assert company.people["admin"].post("/installers", {})["token"]
+    browser = Browser(companies.url)
+    browser.get("/t/acme-msp/sign-in")
+    mail = companies.acme.people["tom"].get("/me")["email"]
+    inside = browser.post("/t/acme-msp/sign-in", _plugin="local-accounts", _to="", email=mail, password=PASSWORD)
+    assert inside.url.path == "/t/acme-msp/queue", "what the plugin stored opens: the member's password"
     assert companies.server.stop() == 0
     said = caisey("doctor", "--data", str(companies.server.data)).stdout
     assert "the master key opens 2 signing keys" in said
@@ -57,8 +64,11 @@ def sealed(installed: Installed) -> list[Any]:
     """Return all that is kept sealed: keys of tenants, settings, signing keys."""
     keys = installed.run(CATALOGUE, "SELECT sealed_key FROM plugin_change ORDER BY tenant")
     settings = installed.run(CATALOGUE, "SELECT settings FROM plugin_enabled WHERE plugin = 'smtp' ORDER BY tenant")
+    stored = installed.run(CATALOGUE, "SELECT value FROM plugin_entry WHERE key LIKE 'account/%' ORDER BY id")
+    assert stored
+    assert not any(b"$argon2" in bytes(row[0]) for row in stored)
     signing = installed.run(RECORD, "SELECT sealed FROM tenant_key ORDER BY tenant")
-    return [bytes(row[0]) for row in (*keys, *settings, *signing)]
+    return [bytes(row[0]) for row in (*keys, *settings, *stored, *signing)]
 
 
 def test_new_keys_for_tenants(companies: Companies, stopped: Installed) -> None:
@@ -68,8 +78,8 @@ def test_new_keys_for_tenants(companies: Companies, stopped: Installed) -> None:
     assert (done.returncode, done.stderr) == (0, "")
     assert "Acme MSP: 1 secret under a new key." in done.stdout
     after = sealed(stopped)
-    assert not set(before[:4]) & set(after)
-    assert before[4:] == after[4:], "signing keys are the master key's"
+    assert not set(before[:5]) & set(after)
+    assert before[5:] == after[5:], "signing keys are the master key's"
     works(companies)
     serve(companies)
     log = companies.acme.browser("admin").get("/t/acme-msp/audit?what=settings").text
