@@ -42,6 +42,7 @@ from caisey_core.services.house import House, Live, log
 from caisey_core.services.indexing import Indexer
 from caisey_core.services.journal import Journal
 from caisey_core.services.outlines import Outlines
+from caisey_core.services.plugin_events import PluginEvents
 from caisey_core.services.projector import Projector
 from caisey_core.services.repeats import Repeats
 from caisey_core.services.sharing import Sharing
@@ -104,6 +105,9 @@ async def _begin(house: House) -> None:
     house.sharing = Sharing()
     house.tenancy = Tenancy(house)
     house.journal.heard.append(partial(screen.heard, house))
+    told = PluginEvents(house)
+    house.journal.heard.append(told.of_session)
+    house.journal.audited.append(told.of_audit)
     house.plugins.heard = partial(plugin_news.heard, house)
     known = set(record.tenants())
     for tenant in await catalogue.tenants.all():

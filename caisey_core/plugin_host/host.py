@@ -365,6 +365,11 @@ class PluginHost:
 
     # --- all of them ---
 
+    @property
+    def anybody_listens(self) -> bool:
+        """Say whether any installed plugin hears events at all."""
+        return any(one.hooks.caisey_event.get_hookimpls() for one in self._usable.values())
+
     async def tell(self, event: CoreEvent) -> None:
         """Tell the tenant's plugins what happened; call it once the event is durable.
 

@@ -369,9 +369,9 @@ def caisey_plugin() -> PluginInfo:
 
 @hookspec
 def caisey_event(event: CoreEvent) -> None:
-    """Hear what happened in a tenant that has the plugin enabled. **This version of the server does not call it yet.**
+    """Hear what happened in a tenant that has the plugin enabled: every kind of docs/record-format.md but output and keys.
 
-    Called: after it is durable, plugin by plugin.
+    Called: after it is durable, plugin by plugin, once by the server that wrote it; who hears too slowly misses some.
     Thread: the plugin's own; it is a plain function, so it only takes note.
     Limit: 1 second.
     Raises: nothing; failures are counted and ignored.
