@@ -51,7 +51,7 @@ class Smtp(Notifier):
     async def deliver(self, notice: Notice) -> Delivery:
         if self._settings.answers == "fails":
             raise ValueError(f"cannot deliver with {self._settings.token.reveal()}")
-        await self._store.put("delivered", f"{self._settings.server} {notice.title}".encode())
+        await self._store.put(f"delivered/{self._settings.server}", notice.title.encode())
         return Delivery(delivered=True)
 
     async def check(self) -> Check:

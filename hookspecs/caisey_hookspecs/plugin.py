@@ -112,7 +112,7 @@ class Entry(Struct, frozen=True):
 
 
 class Store(Protocol):
-    """A small key-value store of this plugin in this tenant. Keys are 1 to 200 characters, values up to 64 KiB.
+    """A small key-value store of this plugin in this tenant. Keys are 1 to 200 characters, values up to 64 KiB and sealed at rest.
 
     It is in the server's database: what was written is durable when the call returns, and all nodes see it.
 

@@ -63,7 +63,7 @@ def test_a_line_for_each_check(place: Installed) -> None:
     lines = said.stdout.splitlines()
     assert lines[-1] == "Everything is in order."
     assert all(line.startswith("ok     ") for line in lines[:-1])
-    assert len(lines) == 13
+    assert len(lines) == 14
     (data / "caisey.toml").chmod(0o644)
     said = caisey("doctor", "--data", str(data))
     assert said.returncode == 1

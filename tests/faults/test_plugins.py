@@ -93,9 +93,10 @@ def assigned(caisey: Caisey, device: str) -> float:
 
 
 def reported(caisey: Caisey) -> str:
-    """Return what `caisey plugins` says of the server."""
-    said = command_line("plugins", "--data", str(caisey.data))
-    assert said.returncode == 0, said.stderr
+    """Return what `caisey plugins` says of the server, which tells it every few seconds."""
+    said = until(
+        lambda: found if (found := command_line("plugins", "--data", str(caisey.data))).returncode == 0 else None, "a report"
+    )
     return said.stdout
 
 
