@@ -91,9 +91,9 @@ async def test_an_older_agent_still_works(often: Caisey) -> None:
             f"/devices/{often.devices['HD-XRAY'].id}/sessions", {"reason": "Look", "scopes": ["run"], "duration_minutes": 5}
         )["id"]
         for _ in range(3):
-            admin(often)
+            browser = admin(often)
         seen = [await hear(socket)]
-        until(lambda: admin(often).get(f"{TENANT}/keys").text.count("current") >= 3, "checkpoints of the others")
+        until(lambda: browser.get(f"{TENANT}/keys").text.count("current") >= 3, "checkpoints of the others")
         often.people["tom"].post(f"/sessions/{asked}/cancel", {"reason": "enough"})
         seen.append(await hear(socket))
         assert all(isinstance(frame, f.NumberedToAgent) for frame in seen), seen
