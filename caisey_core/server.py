@@ -23,8 +23,9 @@ from caisey_core.plugin_host.masking import mask_all
 from caisey_core.services.house import House
 
 # How long a thread that computes may keep the interpreter from the others. With Python's own 5 ms, a plugin that spins made each
-# step of a command wait so long.
-SWITCH_SECONDS = 0.0005
+# step of a command wait so long. Measured: p99 of a command beside one 2.6 times that without at 0.02 ms, 4.7 at 0.5 ms; without one
+# no difference.
+SWITCH_SECONDS = 0.00002
 
 Ready = Callable[[House], Awaitable[None]]
 
