@@ -11,6 +11,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 from companies import Companies, two_companies
 from databases import Postgres, postgres
 from doors import Caisey, running
+from vendor import Vendor, authority, vendor
 from wheels import Environment, strangers_pager
 
 
@@ -54,3 +55,12 @@ def companies(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Companies]:
 def stranger(tmp_path_factory: pytest.TempPathFactory) -> Environment:
     """An environment with a stranger's notifier `pager`, which was built outside the repository: for `two_companies(python=…)`."""
     return strangers_pager(tmp_path_factory.mktemp("stranger"))
+
+
+@pytest.fixture(scope="module")
+def receiver(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Vendor]:
+    """Where the stranger's pager posts to, with a certificate that the server trusts."""
+    trusted, served = authority(tmp_path_factory.mktemp("certificates"), "127.0.0.1")
+    with pytest.MonkeyPatch.context() as patch, vendor(served) as served_by:
+        patch.setenv("SSL_CERT_FILE", str(trusted))
+        yield served_by

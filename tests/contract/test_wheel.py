@@ -8,19 +8,10 @@ from typing import Any
 import pytest
 from companies import Companies, two_companies
 from doors import until
-from vendor import Answer, Vendor, authority, vendor
+from vendor import Answer, Vendor
 from wheels import Environment
 
 TOKEN = "tok-of-the-pager-81c2"
-
-
-@pytest.fixture(scope="module")
-def receiver(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Vendor]:
-    """Where the pager posts to, with a certificate that the server trusts."""
-    trusted, served = authority(tmp_path_factory.mktemp("certificates"), "127.0.0.1")
-    with pytest.MonkeyPatch.context() as patch, vendor(served) as running:
-        patch.setenv("SSL_CERT_FILE", str(trusted))
-        yield running
 
 
 @pytest.fixture(scope="module")
